@@ -1,0 +1,119 @@
+"""Elman: recurrent networks whose equations are written once.
+
+Importing this package loads nothing: every name below is fetched from its module when it is first used, so that a
+program that only streams a model never loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elman import (
+        cells,
+        cli,
+        compare,
+        decode,
+        emit,
+        equations,
+        errors,
+        formats,
+        kernels,
+        nn,
+        runtime,
+        sequences,
+        state,
+        train,
+    )
+    from elman.equations import (
+        EquationError,
+        abs,
+        cell,
+        exp,
+        layer_norm,
+        log,
+        maximum,
+        minimum,
+        relu,
+        sigmoid,
+        softplus,
+        sqrt,
+        tanh,
+        where,
+    )
+    from elman.errors import ElmanError
+    from elman.nn import accelerate
+    from elman.runtime import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ElmanError",
+    "EquationError",
+    "abs",
+    "accelerate",
+    "cell",
+    "cells",
+    "cli",
+    "compare",
+    "decode",
+    "emit",
+    "equations",
+    "errors",
+    "exp",
+    "formats",
+    "kernels",
+    "layer_norm",
+    "load",
+    "log",
+    "maximum",
+    "minimum",
+    "nn",
+    "relu",
+    "runtime",
+    "sequences",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "state",
+    "tanh",
+    "train",
+    "where",
+]
+
+_HOME = {
+    "ElmanError": "elman.errors",
+    "EquationError": "elman.equations",
+    "abs": "elman.equations",
+    "accelerate": "elman.nn",
+    "cell": "elman.equations",
+    "exp": "elman.equations",
+    "layer_norm": "elman.equations",
+    "load": "elman.runtime",
+    "log": "elman.equations",
+    "maximum": "elman.equations",
+    "minimum": "elman.equations",
+    "relu": "elman.equations",
+    "sigmoid": "elman.equations",
+    "softplus": "elman.equations",
+    "sqrt": "elman.equations",
+    "tanh": "elman.equations",
+    "where": "elman.equations",
+}
+_SUBMODULES = frozenset(__all__) - _HOME.keys()
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a public name from its module on first use, and keep it."""
+    if name in _SUBMODULES:
+        return import_module(f"elman.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'elman' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
