@@ -1,0 +1,172 @@
+"""Reverse mode on the graph: from the step, the step of backpropagation through time, as a graph again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from elman.equations.builder import Builder
+from elman.equations.graph import PRODUCTS, SCALAR, Node
+from elman.equations.lower import Lowered
+
+
+@dataclass(frozen=True)
+class Outer:
+    """A matrix gradient: the sum over steps and sequences of d ⊗ v (for a transposed use, of v ⊗ d)."""
+
+    matrix: str
+    transposed: bool
+    source: int
+    d: int
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """The adjoint step. `nodes` begin with the step's own; leaves ("adjoint", name) are ∂loss/∂next states and ∂loss/∂output.
+
+    `states` and `inputs` give ∂loss/∂previous state and ∂loss/∂input (absent where zero); `vectors` the summands, over steps
+    and sequences, of each vector parameter's gradient; `outers` the same for matrices.
+    """
+
+    nodes: tuple[Node, ...]
+    forward: int
+    states: dict[str, int]
+    inputs: dict[str, int]
+    vectors: dict[str, int]
+    outers: tuple[Outer, ...]
+
+
+Rule = Callable[["_Reverse", int, int], list[int | None]]
+
+
+def differentiate(lowered: Lowered) -> Derivative:
+    """The derivative of a lowered step. Subgradients are torch's: ties in maximum ½ and ½, relu′(0) = 0, abs′(0) = 0."""
+    return _Reverse(lowered).run()
+
+
+class _Reverse:
+    def __init__(self, lowered: Lowered) -> None:
+        self.lowered = lowered
+        self.builder = Builder(lowered.nodes)
+        self.adjoint: dict[int, int] = {}
+        self.outers: list[Outer] = []
+
+    def op(self, op: str, *args: int) -> int:
+        return self.builder.add(op, *args, size=SCALAR if op == "sum" else None)
+
+    def number(self, value: float) -> int:
+        return self.builder.constant(value)
+
+    def node(self, index: int) -> Node:
+        return self.builder.nodes[index]
+
+    def accumulate(self, index: int, contribution: int) -> None:
+        size, given = self.builder.size(index), self.builder.size(contribution)
+        if size == SCALAR != given:
+            contribution = self.op("sum", contribution)
+        elif given == SCALAR != size:
+            contribution = self.builder.add("spread", contribution, index, size=size)
+        before = self.adjoint.get(index)
+        self.adjoint[index] = contribution if before is None else self.op("add", before, contribution)
+
+    def run(self) -> Derivative:
+        forward = len(self.lowered.nodes)
+        graph = self.lowered.graph
+        for name, index in self.lowered.results.items():
+            names = [name] if any(p.name == name for p in graph.states) else []
+            for leaf in names + (["output"] if name == graph.output else []):
+                size = self.builder.size(index)
+                self.accumulate(index, self.builder.add("adjoint", value=leaf, size=size))
+        for index in range(forward - 1, -1, -1):
+            if index in self.adjoint:
+                self._step(index, self.adjoint[index])
+        found: dict[str, dict[str, int]] = {"state": {}, "input": {}, "vector": {}}
+        for index, node in enumerate(self.lowered.nodes):
+            if node.op in found and index in self.adjoint:
+                found[node.op][str(node.value)] = self.adjoint[index]
+        nodes = self.builder.finish()
+        return Derivative(nodes, forward, found["state"], found["input"], found["vector"], tuple(self.outers))
+
+    def _step(self, index: int, d: int) -> None:
+        node = self.node(index)
+        if node.op in PRODUCTS:
+            matrix, source = str(node.value), node.args[0]
+            back = "product" if node.op == "product_t" else "product_t"
+            self.outers.append(Outer(matrix, node.op == "product_t", source, d))
+            self.accumulate(source, self.builder.add(back, d, value=matrix, size=self.builder.size(source)))
+        elif node.op in RULES:
+            for arg, contribution in zip(node.args, RULES[node.op](self, index, d), strict=True):
+                if contribution is not None:
+                    self.accumulate(arg, contribution)
+
+
+def _times(r: _Reverse, d: int, *factors: int) -> int:
+    for factor in factors:
+        d = r.op("mul", d, factor)
+    return d
+
+
+def _mul(r: _Reverse, n: int, d: int) -> list[int | None]:
+    a, b = r.node(n).args
+    return [r.op("mul", d, b), r.op("mul", d, a)]
+
+
+def _div(r: _Reverse, n: int, d: int) -> list[int | None]:
+    b = r.node(n).args[1]
+    quotient = r.op("div", d, b)
+    return [quotient, r.op("neg", r.op("mul", quotient, n))]
+
+
+def _sigmoid(r: _Reverse, n: int, d: int) -> list[int | None]:
+    return [_times(r, d, r.op("mul", n, r.op("sub", r.number(1), n)))]
+
+
+def _tanh(r: _Reverse, n: int, d: int) -> list[int | None]:
+    return [_times(r, d, r.op("sub", r.number(1), r.op("mul", n, n)))]
+
+
+def _relu(r: _Reverse, n: int, d: int) -> list[int | None]:
+    return [r.op("where", r.op("greater", n, r.number(0)), d, r.number(0))]
+
+
+def _abs(r: _Reverse, n: int, d: int) -> list[int | None]:
+    a, zero = r.node(n).args[0], r.number(0)
+    negative = r.op("where", r.op("greater", zero, a), r.op("neg", d), zero)
+    return [r.op("where", r.op("greater", a, zero), d, negative)]
+
+
+def _extremum(r: _Reverse, n: int, d: int) -> list[int | None]:
+    a, b = r.node(n).args
+    if r.node(n).op == "minimum":
+        a, b = b, a
+    zero, half = r.number(0), r.op("mul", d, r.number(0.5))
+    first, second = r.op("greater", a, b), r.op("greater", b, a)
+    d_a = r.op("where", first, d, r.op("where", second, zero, half))
+    d_b = r.op("where", second, d, r.op("where", first, zero, half))
+    return [d_a, d_b] if r.node(n).op == "maximum" else [d_b, d_a]
+
+
+def _where(r: _Reverse, n: int, d: int) -> list[int | None]:
+    condition, zero = r.node(n).args[0], r.number(0)
+    return [None, r.op("where", condition, d, zero), r.op("where", condition, zero, d)]
+
+
+RULES: dict[str, Rule] = {
+    "add": lambda r, n, d: [d, d],
+    "sub": lambda r, n, d: [d, r.op("neg", d)],
+    "mul": _mul,
+    "div": _div,
+    "neg": lambda r, n, d: [r.op("neg", d)],
+    "sigmoid": _sigmoid,
+    "tanh": _tanh,
+    "relu": _relu,
+    "exp": lambda r, n, d: [r.op("mul", d, n)],
+    "log": lambda r, n, d: [r.op("div", d, r.node(n).args[0])],
+    "softplus": lambda r, n, d: [r.op("mul", d, r.op("sigmoid", r.node(n).args[0]))],
+    "abs": _abs,
+    "sqrt": lambda r, n, d: [r.op("div", r.op("mul", d, r.number(0.5)), n)],
+    "minimum": _extremum,
+    "maximum": _extremum,
+    "where": _where,
+    "sum": lambda r, n, d: [d],
+}

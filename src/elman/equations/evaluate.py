@@ -1,0 +1,101 @@
+"""Runs a graph with torch's or numpy's own functions: the reference that everything else is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from elman.equations.graph import Graph, Node
+
+Array = Any
+Namespace = Any
+
+
+def _sigmoid(xp: Namespace, v: Array) -> Array:
+    return 0.5 * xp.tanh(0.5 * v) + 0.5
+
+
+def _relu(xp: Namespace, v: Array) -> Array:
+    return xp.where(v > 0, v, xp.zeros_like(v))
+
+
+def _softplus(xp: Namespace, v: Array) -> Array:
+    return _relu(xp, v) + xp.log1p(xp.exp(-xp.abs(v)))
+
+
+def _layer_norm(xp: Namespace, vectors: Sequence[Array], index: int, eps: float) -> Array:
+    joined = xp.concatenate(tuple(vectors), -1)
+    mean = joined.mean(-1, keepdims=True)
+    variance = ((joined - mean) ** 2).mean(-1, keepdims=True)
+    return (vectors[index] - mean) / xp.sqrt(variance + eps)
+
+
+ELEMENTWISE: dict[str, Callable[..., Array]] = {
+    "add": lambda xp, a, b: a + b,
+    "sub": lambda xp, a, b: a - b,
+    "mul": lambda xp, a, b: a * b,
+    "div": lambda xp, a, b: a / b,
+    "neg": lambda xp, a: -a,
+    "exp": lambda xp, a: xp.exp(a),
+    "log": lambda xp, a: xp.log(a),
+    "tanh": lambda xp, a: xp.tanh(a),
+    "abs": lambda xp, a: xp.abs(a),
+    "sqrt": lambda xp, a: xp.sqrt(a),
+    "sigmoid": _sigmoid,
+    "relu": _relu,
+    "softplus": _softplus,
+    "minimum": lambda xp, a, b: xp.minimum(a, b),
+    "maximum": lambda xp, a, b: xp.maximum(a, b),
+    "greater": lambda xp, a, b: xp.where(a > b, 1.0, 0.0),
+    "greater_equal": lambda xp, a, b: xp.where(a >= b, 1.0, 0.0),
+    "where": lambda xp, c, a, b: xp.where(c != 0, a, b),
+    "spread": lambda xp, s, like: xp.zeros_like(like) + s,
+    "sum": lambda xp, *vectors: sum(v.sum(-1, keepdims=True) for v in vectors),
+}
+
+
+def run_nodes(
+    nodes: Sequence[Node], xp: Namespace, leaves: Mapping[tuple[str, str], Array], sizes: Mapping[str, int] | None = None
+) -> list[Array]:
+    """The value of every node. `leaves` maps (op, name) to arrays; matrices stand under ("matrix", name).
+
+    Vectors are arrays [..., size], scalars [..., 1]; matrices [rows, columns].
+    """
+    like = next(iter(leaves.values()))
+    values: list[Array] = []
+    for node in nodes:
+        args = [values[arg] for arg in node.args]
+        if node.op == "constant":
+            values.append(xp.full_like(like[..., :1], node.value))
+        elif node.op == "count":
+            total = sum((sizes or {}).get(letter, 1) for letter in node.value or ())  # type: ignore[union-attr]
+            values.append(xp.full_like(like[..., :1], total))
+        elif node.op in ("product", "product_t"):
+            matrix = leaves["matrix", str(node.value)]
+            values.append(xp.matmul(args[0], matrix.T if node.op == "product" else matrix))
+        elif node.op == "layer_norm":
+            index, eps = node.value  # type: ignore[misc]
+            values.append(_layer_norm(xp, args, int(index), float(eps)))
+        elif node.op in ELEMENTWISE:
+            values.append(ELEMENTWISE[node.op](xp, *args))
+        else:
+            values.append(leaves[node.op, str(node.value)])
+    return values
+
+
+def run(
+    graph: Graph, xp: Namespace, inputs: Mapping[str, Array], states: Mapping[str, Array], parameters: Mapping[str, Array]
+) -> tuple[Array, dict[str, Array]]:
+    """One step: the output and the next states.
+
+    `xp` is numpy or torch (any module with their function names); `inputs` and `states` hold arrays [..., size] by name,
+    `parameters` arrays by full name ("W.i": [H, D]). Differentiable where `xp` is: torch's autograd through this is the
+    reference gradient.
+    """
+    leaves = {("input", name): value for name, value in inputs.items()}
+    leaves |= {("state", name): value for name, value in states.items()}
+    for p in graph.parameters:
+        leaves["matrix" if p.kind == "matrix" else "vector", p.name] = parameters[p.name]
+    values = run_nodes(graph.nodes, xp, leaves)
+    results = {name: values[node] for name, node in graph.results.items()}
+    return results[graph.output], {p.name: results[p.name] for p in graph.states}

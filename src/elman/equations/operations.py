@@ -1,0 +1,86 @@
+"""The functions that a cell's equations are written with, beside + - * / and @."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elman.equations.symbols import Operand, Symbol, Tracer, tracer_of
+from elman.errors import EquationError
+
+
+def _apply(op: str, *operands: Operand) -> Symbol:
+    tracer = tracer_of(op, operands)
+    return tracer.node(op, *(tracer.operand(operand) for operand in operands))
+
+
+def sigmoid(v: Operand) -> Symbol:
+    """1 / (1 + exp(-v))."""
+    return _apply("sigmoid", v)
+
+
+def tanh(v: Operand) -> Symbol:
+    """The hyperbolic tangent of v."""
+    return _apply("tanh", v)
+
+
+def relu(v: Operand) -> Symbol:
+    """v where it is positive, else 0; its derivative at 0 is 0."""
+    return _apply("relu", v)
+
+
+def exp(v: Operand) -> Symbol:
+    """e to the power of v."""
+    return _apply("exp", v)
+
+
+def log(v: Operand) -> Symbol:
+    """The natural logarithm of v."""
+    return _apply("log", v)
+
+
+def softplus(v: Operand) -> Symbol:
+    """log(1 + exp(v))."""
+    return _apply("softplus", v)
+
+
+def abs(v: Operand) -> Symbol:  # noqa: A001  (the field's name)
+    """The magnitude of v; its derivative at 0 is 0."""
+    return _apply("abs", v)
+
+
+def sqrt(v: Operand) -> Symbol:
+    """The square root of v."""
+    return _apply("sqrt", v)
+
+
+def minimum(a: Operand, b: Operand) -> Symbol:
+    """The smaller of a and b, element by element; a tie gives each half of the gradient."""
+    return _apply("minimum", a, b)
+
+
+def maximum(a: Operand, b: Operand) -> Symbol:
+    """The larger of a and b, element by element; a tie gives each half of the gradient."""
+    return _apply("maximum", a, b)
+
+
+def where(condition: Operand, a: Operand, b: Operand) -> Symbol:
+    """a where `condition` (a comparison such as x > 0) holds, else b."""
+    return _apply("where", condition, a, b)
+
+
+def layer_norm(*vectors: Operand, eps: float = 1e-5) -> Any:
+    """(v - mean) / sqrt(variance + eps), over the units of one vector, or of several joined.
+
+    One vector gives one, several give a tuple. Gain and bias are the cell's own: `g.i * layer_norm(a) + b.i`.
+    Reference: Ba, Kiros & Hinton 2016, arXiv:1607.06450, equation 3.
+    """
+    if not eps > 0:
+        raise EquationError(f"layer_norm: eps must be positive, got {eps}")
+    tracer = tracer_of("layer_norm", vectors)
+    nodes = [tracer.operand(vector) for vector in vectors]
+    normed = tuple(_normed(tracer, nodes, index, float(eps)) for index in range(len(nodes)))
+    return normed[0] if len(normed) == 1 else normed
+
+
+def _normed(tracer: Tracer, nodes: list[int], index: int, eps: float) -> Symbol:
+    return tracer.node("layer_norm", *nodes, value=(index, eps), size=tracer.builder.size(nodes[index]))
