@@ -1,0 +1,12 @@
+"""Sequences on their way to the kernels: ragged batches, lane plans, vocabularies, readers, streams.
+
+`lanes` holds the builders of plans (`lanes.dense`, `lanes.ragged`, `lanes.packed`).
+"""
+
+from __future__ import annotations
+
+from elman.sequences import lanes
+from elman.sequences.lanes import LanePlan
+from elman.sequences.ragged import Ragged
+
+__all__ = ["LanePlan", "Ragged", "lanes"]
