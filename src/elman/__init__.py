@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         errors,
         formats,
         kernels,
+        models,
         nn,
         runtime,
         sequences,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         train,
     )
     from elman.equations import (
-        EquationError,
         abs,
         cell,
         exp,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         tanh,
         where,
     )
-    from elman.errors import ElmanError
+    from elman.errors import ElmanError, EquationError
     from elman.nn import accelerate
     from elman.runtime import load
 
@@ -69,6 +69,7 @@ __all__ = [
     "log",
     "maximum",
     "minimum",
+    "models",
     "nn",
     "relu",
     "runtime",
@@ -82,9 +83,10 @@ __all__ = [
     "where",
 ]
 
+# Where each public name lives; a name that is not here is a submodule.
 _HOME = {
     "ElmanError": "elman.errors",
-    "EquationError": "elman.equations",
+    "EquationError": "elman.errors",
     "abs": "elman.equations",
     "accelerate": "elman.nn",
     "cell": "elman.equations",
@@ -101,15 +103,14 @@ _HOME = {
     "tanh": "elman.equations",
     "where": "elman.equations",
 }
-_SUBMODULES = frozenset(__all__) - _HOME.keys()
 
 
 def __getattr__(name: str) -> object:
     """Fetch a public name from its module on first use, and keep it."""
-    if name in _SUBMODULES:
-        return import_module(f"elman.{name}")
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module 'elman' has no attribute {name!r}")
+    if name not in _HOME:
+        return import_module(f"elman.{name}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
