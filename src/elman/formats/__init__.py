@@ -1,0 +1,1 @@
+"""Files: the safetensors layout, atomic writes, the model file."""

@@ -1,0 +1,80 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from elman.formats.atomic import atomic_write
+
+
+def write(path, data):
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def test_the_file_is_there_and_nothing_else(tmp_path):
+    write(tmp_path / "a", b"one")
+    write(str(tmp_path / "a"), b"two")
+    assert (tmp_path / "a").read_bytes() == b"two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_block_that_raises_leaves_everything_as_it_was(tmp_path):
+    write(tmp_path / "a", b"one")
+
+    def interrupted():
+        with atomic_write(tmp_path / "a") as file:
+            file.write(b"tw")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (tmp_path / "a").read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_old_file_can_be_read_until_the_new_one_is_whole(tmp_path):
+    write(tmp_path / "a", b"one")
+    with atomic_write(tmp_path / "a") as file:
+        file.write(b"two")
+        file.flush()
+        assert (tmp_path / "a").read_bytes() == b"one"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and modes of POSIX")
+def test_a_killed_process_leaves_the_old_file(tmp_path):
+    write(tmp_path / "a", b"one")
+    program = (
+        "import os, signal, sys; from elman.formats.atomic import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as file:\n"
+        "    file.write(b'two'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "a"], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "a").read_bytes() == b"one"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and modes of POSIX")
+def test_links_are_followed_and_permissions_are_kept(tmp_path):
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "a", tmp_path / "link"
+    target.write_bytes(b"one")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write(link, b"two")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"two"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def test_a_long_name_is_no_obstacle(tmp_path):
+    write(tmp_path / ("a" * 255), b"one")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_missing_folder_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write(tmp_path / "none" / "a", b"one")
