@@ -16,7 +16,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-demo ## train Elman, GRU and LSTM on text that ships with CPython, and sample (3 minutes)
-	$(PY) -m elman demo $(ARGS)
+	$(VENV)/bin/elman demo $(ARGS)
 
 test: $(VENV)/.installed-dev ## the whole test suite
 	$(PY) -m pytest $(ARGS)

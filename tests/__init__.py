@@ -1,0 +1,1 @@
+"""The tests; their folders mirror src/elman, and helpers are imported as `tests.<module>`."""
