@@ -166,21 +166,20 @@ class _Merger:
         places: list[int] = []
         for index, node in enumerate(self.nodes):
             terms = terms_of(self.nodes, uses, index) if node.op in ("add", "sub") else []
-            if any(self.nodes[term].op in PRODUCTS for _, term in terms):
-                places.append(self._sum(terms, places))
+            products = [t for t in terms if self.nodes[t[1]].op in PRODUCTS and uses[t[1]] == 1]
+            if products:
+                places.append(self._sum(terms, products, places))
             else:
                 args = tuple(places[arg] for arg in node.args)
                 places.append(self.builder.add(node.op, *args, value=node.value, size=node.size))
         return self.builder, places, tuple(self.matrices.values())
 
-    def _sum(self, terms: list[Term], places: list[int]) -> int:
-        products = [t for t in terms if self.nodes[t[1]].op in PRODUCTS]
+    def _sum(self, terms: list[Term], products: list[Term], places: list[int]) -> int:
         rest = [t for t in terms if t not in products]
         biases = [t for t in rest if t[0] > 0 and self.nodes[t[1]].op == "vector"][:1]
-        products.sort(key=lambda term: source_rank(self.nodes, term[1]))
         chain = [places[node] for _, node in biases]
         by_source: dict[int, list[Term]] = {}
-        for sign, node in products:
+        for sign, node in sorted(products, key=lambda term: source_rank(self.nodes, term[1])):
             by_source.setdefault(self.nodes[node].args[0], []).append((sign, node))
         chain += [self._product(source, group, places) for source, group in by_source.items()]
         total = chain[0]

@@ -1,0 +1,6 @@
+"""What is made from a cell besides its values: the programs that the kernels run."""
+
+from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program
+from elman.emit.recurrence import Recurrence, emit
+
+__all__ = ["Array", "Instruction", "Link", "Matrix", "Phase", "Program", "Recurrence", "emit"]
