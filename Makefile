@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check
+INSTALL := $(PY) -m pip install -q --disable-pip-version-check -c constraints.txt
 ARGS ?=
 
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja
@@ -52,34 +52,31 @@ clean: ## remove what was built (the environment too)
 # the inputs above installs again, and then compiles no more than what changed (build/ is kept).
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Elman needs CPython >= 3.11; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; } >&2
-	@command -v "$${CXX:-c++}" >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
+	  echo "Elman needs CPython >= 3.11; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; } >&2
+	@for compiler in $${CXX:-c++ g++ clang++} missing; do command -v $$compiler >/dev/null && break; done; test $$compiler != missing || { \
 	  echo "Elman needs a C++20 compiler (g++ or clang++); none is on PATH, and CXX names none."; exit 1; } >&2
 	$(PYTHON) -m venv $(VENV)
-	touch $@
+	@touch $@
 
 $(VENV)/.build-tools: $(VENV)/.created pyproject.toml constraints.txt
-	$(PIP) install -q -c constraints.txt $(BUILD_TOOLS)
-	touch $@
+	$(INSTALL) $(BUILD_TOOLS)
+	@touch $@
 
-# $(call install,<extras>): the package in editable form. Without isolation, so that the build folder can be kept.
-install = $(PIP) install -q -c constraints.txt --no-build-isolation -e ".[$(1)]"
-
+# The package in editable form; without isolation, so that the build folder can be kept.
 $(VENV)/.installed-demo: $(VENV)/.build-tools $(BUILD_INPUTS)
-	$(call install,train$(comma)figures)
-	touch $@
+	$(INSTALL) --no-build-isolation -e ".[train,figures]"
+	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.build-tools $(BUILD_INPUTS)
-	$(call install,dev)
-	touch $(VENV)/.installed-demo $@
+	$(INSTALL) --no-build-isolation -e ".[dev]"
+	@touch $(VENV)/.installed-demo $@
 
 $(VENV)/.installed-docs: $(VENV)/.build-tools $(BUILD_INPUTS)
-	$(call install,train$(comma)docs)
-	touch $@
+	$(INSTALL) --no-build-isolation -e ".[train,docs]"
+	@touch $@
 
 build/sanitize-%: $(VENV)/.build-tools FORCE
 	$(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(VENV)/bin/ninja) -S . -B $@ -DELMAN_SANITIZE=$* -DELMAN_WERROR=ON >/dev/null
 	$(VENV)/bin/cmake --build $@
 
 .PHONY: FORCE
-comma := ,
