@@ -1,0 +1,47 @@
+"""Files of text."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, overload
+
+from elman.errors import DataError
+
+
+@overload
+def read_text(path: str | os.PathLike[str], bytes: Literal[False] = False) -> str: ...
+@overload
+def read_text(path: str | os.PathLike[str], bytes: Literal[True]) -> bytes: ...
+@overload
+def read_text(path: str | os.PathLike[str], bytes: bool) -> str | bytes: ...
+def read_text(path: str | os.PathLike[str], bytes: bool = False) -> str | bytes:
+    """Read a whole file as it stands (line ends are kept).
+
+    Args:
+        path: a file of text in UTF-8, or any file where `bytes` is set.
+        bytes: give the bytes and ask nothing of them.
+
+    Raises:
+        DataError: the file is missing, a folder, empty, not readable, or not UTF-8.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: a file of text expected, got a folder") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise DataError(f"{path!r}: cannot be read: {error}") from None
+    if not data:
+        raise DataError(f"{path}: the file is empty")
+    if bytes:
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}: text in UTF-8 expected, byte 0x{data[error.start]:02x} at position {error.start} (line {line}) "
+            "is not; convert the file, or read it as bytes with --bytes"
+        ) from None
