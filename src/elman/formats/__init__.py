@@ -1,1 +1,7 @@
 """Files: the safetensors layout, atomic writes, the model file."""
+
+from __future__ import annotations
+
+from elman.formats.atomic import atomic_write
+
+__all__ = ["atomic_write"]
