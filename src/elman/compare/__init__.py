@@ -1,0 +1,1 @@
+"""Comparisons: what else predicts the same data, and how well."""
