@@ -7,8 +7,9 @@ mid-sequence are all plans; a plan changes speed, never results.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,7 +71,7 @@ class LanePlan:
 
 
 def dense(
-    steps: int, batch: int, reverse: bool = False, resets: ArrayLike | None = None, *, threads: int = 1
+    steps: int, batch: int, reverse: bool = False, resets: ArrayLike | None = None, *, threads: int | None = None
 ) -> LanePlan:
     """Plan for a dense batch: the row of step t, sequence b is t * batch + b.
 
@@ -90,7 +91,9 @@ def dense(
     return _plan(rows, np.full(batch, steps), resets, threads)
 
 
-def ragged(offsets: ArrayLike, reverse: bool = False, resets: ArrayLike | None = None, *, threads: int = 1) -> LanePlan:
+def ragged(
+    offsets: ArrayLike, reverse: bool = False, resets: ArrayLike | None = None, *, threads: int | None = None
+) -> LanePlan:
     """Plan for a ragged batch: sequence s has the rows offsets[s]:offsets[s + 1].
 
     Args:
@@ -98,7 +101,8 @@ def ragged(offsets: ArrayLike, reverse: bool = False, resets: ArrayLike | None =
         reverse: visit each sequence from its last step to its first.
         resets: bool [N] by row: a new segment with the cell's start values begins at that row, in the order of the
             visit. The final state of the sequence still goes to the sequence's row.
-        threads: threads that share the lanes (8 lanes of each make one pass); it changes only the choice of lanes.
+        threads: threads that will share the lanes, 8 lanes of each at a time; by default every processor that this
+            process may use. It changes only the choice of lanes; too many costs little, too few leaves threads idle.
     """
     edges = _integers(offsets, "offsets")
     if len(edges) == 0 or edges[0] != 0 or bool((np.diff(edges) < 0).any()):
@@ -111,7 +115,7 @@ def ragged(offsets: ArrayLike, reverse: bool = False, resets: ArrayLike | None =
 
 
 def packed(
-    batch_sizes: ArrayLike, reverse: bool = False, resets: ArrayLike | None = None, *, threads: int = 1
+    batch_sizes: ArrayLike, reverse: bool = False, resets: ArrayLike | None = None, *, threads: int | None = None
 ) -> LanePlan:
     """Plan for torch's PackedSequence: the row of step t, sequence b is batch_sizes[:t].sum() + b.
 
@@ -149,15 +153,20 @@ def _dense_rows(steps: int, batch: int, reverse: bool) -> NDArray[np.int32]:
     return (grid[::-1] if reverse else grid).T.ravel()
 
 
-def _plan(rows: NDArray[np.integer], lengths: Indices, resets: ArrayLike | None, threads: int) -> LanePlan:
+def _plan(rows: NDArray[np.integer], lengths: Indices, resets: ArrayLike | None, threads: int | None) -> LanePlan:
     """Make a plan of sequences that stand one after another in `rows` [N], each `lengths` [B] long."""
     starts = np.cumsum(lengths) - lengths
     sequence = np.arange(len(lengths))
     table = np.stack([starts, lengths, sequence, sequence], axis=1)
     if resets is not None:
         table = _split(table, _flags(resets, len(rows))[rows])
-    order, lanes = pack(table[:, 1], TILE * max(1, threads))
+    order, lanes = pack(table[:, 1], TILE * (_processors() if threads is None else max(1, threads)))
     return LanePlan(rows.astype(np.int32, copy=False), table[order].astype(np.int32), lanes.astype(np.int32))
+
+
+@cache
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _split(table: Indices, flagged: NDArray[np.bool_]) -> Indices:
