@@ -1,10 +1,32 @@
 // What one instruction set offers: the only thing that crosses from an instruction-set file to the rest.
 #pragma once
 
+#include "program.h"
+
 namespace elman {
+
+template <class T>
+struct IsaFunctions {
+    int width;  // elements of a vector
+    // Vectors in a block of units of a phase with so many chains.
+    int (*block_vectors)(int chains, int size);
+    // Elements that the panel of a link takes.
+    size_t (*panel_size)(const Phase&, const Link&);
+    // Lay the matrices of a link out in the order in which its tiles read them; views are by product.
+    void (*pack)(const Phase&, const Link&, const MatrixView<T>* views, T* panel);
+    // The share of thread `index` of `count`.
+    void (*run)(const Run<T>&, int index, int count);
+    void (*outer)(const Outer<T>&, int index, int count);
+    void (*column_sum)(const ColumnSum<T>&, int index, int count);
+    void (*token_sum)(const TokenSum<T>&, int index, int count);
+    // y[i] = op(a[i], b[i], c[i]) over n elements: the interpreter's arithmetic by itself, for tests.
+    void (*apply)(int op, const T* a, const T* b, const T* c, T* y, int64_t n);
+};
 
 struct IsaTable {
     const char* name;  // "generic", "neon", "avx2", "avx512"
+    IsaFunctions<float> f32;
+    IsaFunctions<double> f64;
 };
 
 }  // namespace elman

@@ -1,0 +1,55 @@
+"""Programs without steps: the products of the input, before the recurrence, and those of its gradient, after it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program
+from elman.emit.recurrence import InputGradient
+
+
+def split_inputs(program: Program) -> tuple[Program, Program] | None:
+    """The projection of the inputs over all steps at once, and the recurrence that begins its chains with it.
+
+    Each chain goes on from where the projection left it, so that the bits are those of the whole program. None where no product
+    takes an input.
+    """
+    arrays = list(program.arrays)
+    projections: list[Phase] = []
+    phases: list[Phase] = []
+    for number, phase in enumerate(program.phases):
+        early = [link for link in phase.links if arrays[link.source].role == "input"]
+        chains = sorted({chain for link in early for chain, _ in link.products})
+        starts = list(phase.starts)
+        stores = []
+        for place, chain in enumerate(chains):
+            arrays.append(Array(f"p{number}.{chain}", "projected", phase.size))
+            starts[chain] = len(arrays) - 1
+            stores.append(Instruction("store", args=(place,), array=len(arrays) - 1))
+        if chains:
+            renamed = {chain: place for place, chain in enumerate(chains)}
+            links = tuple(Link(k.source, tuple((renamed[c], m) for c, m in k.products)) for k in early)
+            begin = tuple(phase.starts[chain] for chain in chains)
+            projections.append(Phase(phase.size, begin, links, tuple(stores), len(chains)))
+        phases.append(replace(phase, starts=tuple(starts), links=tuple(k for k in phase.links if k not in early)))
+    if not projections:
+        return None
+    shared = tuple(arrays)
+    return Program(shared, program.matrices, tuple(projections)), Program(shared, program.matrices, tuple(phases))
+
+
+def input_gradient(gradient: InputGradient, size: str) -> Program:
+    """∂loss/∂input of every step: its element-wise part, then the products of the kept rows."""
+    arrays = [Array(gradient.name, "d_input", size)]
+    if gradient.pointwise:
+        arrays.append(gradient.pointwise)
+    matrices: list[Matrix] = []
+    links = []
+    for matrix, d in gradient.products:
+        matrices.append(matrix)
+        if d not in arrays:
+            arrays.append(d)
+        links.append(Link(arrays.index(d), ((0, len(matrices) - 1),)))
+    store = Instruction("store", args=(0,), array=0)
+    phase = Phase(size, (1 if gradient.pointwise else -1,), tuple(links), (store,), 1)
+    return Program(tuple(arrays), tuple(matrices), (phase,))

@@ -1,0 +1,71 @@
+"""A program and its sizes as numbers, as the extension reads them (bound.cc)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from elman.emit import Array, Instruction, Program
+from elman.equations import Port
+from elman.equations.graph import SCALAR
+from elman.kernels._kernels import OPERATIONS
+
+ROW, VECTOR, CARRY, NEXT, BEFORE, SCRATCH = range(6)
+KINDS = {"vector": VECTOR, "carry": CARRY, "next": NEXT, "before": BEFORE, "scratch": SCRATCH}
+OPCODES = {name: code for code, name in enumerate(OPERATIONS)}
+
+
+def size_of(letter: str, sizes: Mapping[str, int]) -> int:
+    """How many elements a size letter stands for."""
+    return 1 if letter == SCALAR else sizes[letter]
+
+
+def encode(
+    program: Program, sizes: Mapping[str, int], recurrents: Sequence[Port], befores: Sequence[Port]
+) -> tuple[list[int], list[float]]:
+    """The program's numbers: (whole numbers, constants).
+
+    `recurrents` are the values that run from step to step, with what they start from; `befores` the forward states that a
+    derivative's program looks at.
+    """
+    values = [0.0]
+    code: list[int] = []
+    for ports in (recurrents, befores):
+        code.append(len(ports))
+        for port in ports:
+            values.append(port.start)
+            code += [size_of(port.size, sizes), len(values) - 1]
+    code.append(len(program.arrays))
+    for array in program.arrays:
+        code += _array(array, sizes, recurrents, befores)
+    code.append(len(program.phases))
+    for phase in program.phases:
+        code += [size_of(phase.size, sizes), max(phase.registers, 1), len(phase.starts), *phase.starts, len(phase.links)]
+        for link in phase.links:
+            code += [link.source, len(link.products)]
+            for chain, matrix in link.products:
+                code += [chain, matrix]
+        code.append(len(phase.code))
+        for instruction in phase.code:
+            code += _instruction(instruction, sizes, values)
+    return code, values
+
+
+def _array(array: Array, sizes: Mapping[str, int], recurrents: Sequence[Port], befores: Sequence[Port]) -> list[int]:
+    kind = KINDS.get(array.role, ROW)
+    index = 0
+    if kind in (CARRY, NEXT, BEFORE):
+        names = [port.name for port in (befores if kind == BEFORE else recurrents)]
+        index = names.index(array.name)
+    return [kind, index, size_of(array.size, sizes)]
+
+
+def _instruction(instruction: Instruction, sizes: Mapping[str, int], values: list[float]) -> list[int]:
+    op, value = instruction.op, instruction.value
+    if op == "count":
+        op, value = "constant", float(sum(size_of(letter, sizes) for letter in instruction.sizes))
+    place = 0
+    if op == "constant":
+        values.append(value)
+        place = len(values) - 1
+    args = [*instruction.args, 0, 0, 0][:3]
+    return [OPCODES[op], max(instruction.target, 0), *args, instruction.array, place]

@@ -1,0 +1,149 @@
+// Sums over all steps: what the gradients of parameters are made of. Outputs are split over threads, steps never.
+#pragma once
+
+#include "program.h"
+#include "recurrence.h"
+
+namespace elman {
+namespace {
+
+constexpr int kDepth = 512;    // positions that one pass adds up
+constexpr int kColumns = 256;  // columns of the source that are packed together: kDepth * kColumns floats fill half a cache
+
+// Source rows as panels: [column tile][position][vectors of the tile], zero past the last column.
+template <class T>
+void pack_source(const Outer<T>& o, int64_t position, int depth, int column, int columns, T* panel) {
+    constexpr int span = kMaxVectors * Vector<T>::width;
+    for (int first = 0; first < columns; first += span)
+        for (int n = 0; n < depth; ++n, panel += span) {
+            const int valid = columns - first < span ? columns - first : span;
+            load_row<T>(panel, o.source[position + n] + column + first, span, valid);
+        }
+}
+
+// Some columns of d, transposed: [unit][kDepth].
+template <class T>
+void pack_units(const Outer<T>& o, const OuterPart<T>& part, int64_t position, int depth, int unit, int units, T* rows) {
+    for (int n = 0; n < depth; ++n) {
+        const T* from = part.d + o.rows[position + n] * part.stride + unit;
+        for (int m = 0; m < units; ++m) rows[m * kDepth + n] = from[m];
+    }
+}
+
+template <class T>
+class OuterWorker {
+public:
+    explicit OuterWorker(const Outer<T>& outer) : o_(outer) {
+        constexpr int span = kMaxVectors * Vector<T>::width;
+        char* memory = static_cast<char*>(o_.workspace(sizeof(T) * (kDepth * (kColumns + span) + kMaxRows * (kDepth + span)) + 256));
+        Arena arena{memory};
+        panel_ = arena.take<T>(kDepth * (kColumns + span));
+        rows_ = arena.take<T>(kMaxRows * kDepth);
+        sum_ = arena.take<T>(kMaxRows * span);
+    }
+
+    // Units [first, last) of all parts in turn.
+    void add(int64_t first, int64_t last) {
+        for (int64_t position = 0; position < o_.positions; position += kDepth) {
+            const int depth = static_cast<int>(o_.positions - position < kDepth ? o_.positions - position : kDepth);
+            for (int column = 0; column < o_.depth; column += kColumns) {
+                const int columns = o_.depth - column < kColumns ? o_.depth - column : kColumns;
+                pack_source(o_, position, depth, column, columns, panel_);
+                int64_t before = 0;
+                for (int p = 0; p < o_.parts; before += o_.part[p++].size) {
+                    const int64_t begin = first > before ? first - before : 0;
+                    const int64_t end = last - before < o_.part[p].size ? last - before : o_.part[p].size;
+                    if (begin < end) add_part(o_.part[p], position, depth, column, columns, static_cast<int>(begin), static_cast<int>(end));
+                }
+            }
+        }
+    }
+
+private:
+    void add_part(const OuterPart<T>& part, int64_t position, int depth, int column, int columns, int begin, int end) {
+        constexpr int span = kMaxVectors * Vector<T>::width, most = rows_for(kMaxVectors);
+        for (int unit = begin; unit < end; unit += most) {
+            const int units = end - unit < most ? end - unit : most;
+            pack_units(o_, part, position, depth, unit, units, rows_);
+            const T* a[kMaxRows];
+            for (int m = 0; m < units; ++m) a[m] = rows_ + m * kDepth;
+            const T* panel = panel_;
+            for (int first = 0; first < columns; first += span, panel += static_cast<ptrdiff_t>(depth) * span) {
+                const int valid = columns - first < span ? columns - first : span;
+                T* corner = part.out + unit * part.row_stride + (column + first) * part.column_stride;
+                transfer(part, corner, units, valid, position == 0 ? Move::kClear : Move::kRead);
+                T* out[kMaxVectors];
+                for (int j = 0; j < kMaxVectors; ++j) out[j] = sum_ + j * Vector<T>::width;
+                tile_of<T>(units, kMaxVectors)(depth, a, panel, out, span);
+                transfer(part, corner, units, valid, Move::kWrite);
+            }
+        }
+    }
+
+    enum class Move { kClear, kRead, kWrite };
+
+    // Between the output's corner and the tile's own memory.
+    void transfer(const OuterPart<T>& part, T* corner, int units, int valid, Move move) {
+        constexpr int span = kMaxVectors * Vector<T>::width;
+        for (int m = 0; m < units; ++m) {
+            T* mine = sum_ + m * span;
+            T* theirs = corner + m * part.row_stride;
+            if (move == Move::kClear)
+                __builtin_memset(mine, 0, sizeof(T) * span);
+            else if (part.column_stride == 1)
+                move == Move::kRead ? load_row<T>(mine, theirs, span, valid) : store_row<T>(theirs, mine, valid);
+            else
+                for (int k = 0; k < valid; ++k) {
+                    T& element = theirs[k * part.column_stride];
+                    if (move == Move::kRead)
+                        mine[k] = element;
+                    else
+                        element = mine[k];
+                }
+        }
+    }
+
+    const Outer<T>& o_;
+    T *panel_, *rows_, *sum_;
+};
+
+template <class T>
+void outer(const Outer<T>& o, int index, int count) {
+    int64_t units = 0;
+    for (int p = 0; p < o.parts; ++p) units += o.part[p].size;
+    OuterWorker<T>(o).add(share(units, count, index), share(units, count, index + 1));
+}
+
+template <class T>
+void column_sum(const ColumnSum<T>& s, int index, int count) {
+    constexpr int span = 4 * Vector<T>::width;
+    const int64_t blocks = ceil_div(s.size, span);
+    for (int64_t b = share(blocks, count, index); b < share(blocks, count, index + 1); ++b) {
+        const int unit = static_cast<int>(b) * span;
+        const int valid = s.size - unit < span ? s.size - unit : span;
+        alignas(64) T row[span], total[span] = {};
+        for (int64_t n = 0; n < s.rows; ++n) {
+            load_row<T>(row, s.d + n * s.stride + unit, span, valid);
+            for (int u = 0; u < span; u += Vector<T>::width) store<T>(total + u, load<T>(total + u) + load<T>(row + u));
+        }
+        store_row<T>(s.out + unit, total, valid);
+    }
+}
+
+template <class T>
+void token_sum(const TokenSum<T>& s, int index, int count) {
+    const int64_t width = Vector<T>::width, blocks = ceil_div(s.size, width);
+    const int begin = static_cast<int>(share(blocks, count, index) * width);
+    const int64_t behind = share(blocks, count, index + 1) * width;
+    const int end = static_cast<int>(behind < s.size ? behind : s.size);
+    for (int64_t n = 0; begin < end && n < s.rows; ++n) {
+        const T* from = s.d + n * s.stride;
+        T* to = s.out + s.tokens[n] * s.out_stride;
+        int u = begin;
+        for (; u + width <= end; u += static_cast<int>(width)) store<T>(to + u, load<T>(to + u) + load<T>(from + u));
+        for (; u < end; ++u) to[u] += from[u];
+    }
+}
+
+}  // namespace
+}  // namespace elman

@@ -1,0 +1,277 @@
+// The walk: lanes go through their sequences step by step, every step goes through the phases of the program.
+//
+// A worker owns some lanes and needs nobody else. At each step it points every array at each lane's row, then runs the phases:
+// block of units by block of units, a few lanes at a time, first the chains of matrix products and at once the code on them.
+#pragma once
+
+#include "interpret.h"
+#include "pack.h"
+
+namespace elman {
+namespace {
+
+constexpr int kLaneChunk = 48;  // lanes that walk together: their rows stay in the second-level cache
+constexpr int kRowChunk = 192;  // rows of a program without steps
+
+// Hands out a worker's scratch memory, each piece on a cache line of its own.
+struct Arena {
+    char* next;
+    template <class P>
+    P* take(size_t count) {
+        P* p = reinterpret_cast<P*>(next);
+        next += ceil_div(static_cast<int64_t>(count * sizeof(P)), 64) * 64;
+        return p;
+    }
+};
+
+struct Lane {
+    const int32_t* segment;  // start, length, initial, final
+    const int32_t* last;     // behind the lane's last segment
+    int32_t step;            // steps of the segment that are done
+};
+
+template <class T>
+class Worker {
+public:
+    Worker(const Run<T>& run, int capacity) : run_(run), program_(*run.program), capacity_(capacity) {
+        Arena measure{nullptr};
+        lay_out(measure);
+        Arena arena{static_cast<char*>(run.workspace(static_cast<size_t>(measure.next - static_cast<char*>(nullptr)) + 64))};
+        lay_out(arena);
+        for (int k = 0; k < program_.arrays; ++k) point_fixed(k);
+    }
+
+    // Lanes first, first + stride, … below the plan's count: `lanes` of them, each to its end.
+    void walk(int first, int stride, int lanes) {
+        const Plan& plan = *run_.plan;
+        int active = lanes;
+        for (int i = 0; i < lanes; ++i) {
+            const int32_t lane = first + i * stride;
+            lanes_[i] = {plan.segments + 4 * plan.lanes[lane], plan.segments + 4 * plan.lanes[lane + 1], 0};
+            skip_empty(i);
+        }
+        for (int64_t t = 0;; ++t) {
+            while (active > 0 && lanes_[active - 1].segment == lanes_[active - 1].last) --active;  // lanes fall in length
+            if (active == 0) return;
+            for (int i = 0; i < active; ++i) point(i, static_cast<int>(t & 1));
+            phases(active);
+            for (int i = 0; i < active; ++i) advance(i);
+        }
+    }
+
+    // Rows first to first + rows, each by itself.
+    void visit(int64_t first, int rows) {
+        for (int k = 0; k < program_.arrays; ++k) {
+            if (program_.array[k].kind != Kind::kRow) continue;
+            for (int i = 0; i < rows; ++i) pointer(k, i) = row_of(run_.bindings[k], first + i);
+        }
+        phases(rows);
+    }
+
+private:
+    void lay_out(Arena& arena) {
+        const Program& p = program_;
+        pointers_ = arena.take<T*>(static_cast<size_t>(p.arrays) * capacity_);
+        lanes_ = arena.take<Lane>(capacity_);
+        carry_ = arena.take<T*>(static_cast<size_t>(p.recurrents) * capacity_);
+        next_ = arena.take<T*>(static_cast<size_t>(p.recurrents) * capacity_);
+        int widest = 1;
+        for (int k = 0; k < p.phases; ++k) {
+            const int units = block_units<T>(p.phase[k]);
+            widest = units > widest ? units : widest;
+        }
+        registers_ = arena.take<T>(static_cast<size_t>(p.registers) * kMaxRows * widest);
+        sums_ = arena.take<T>(static_cast<size_t>(p.sums) * capacity_ * Vector<T>::width);
+        scratch_ = arena;
+        for (int k = 0; k < p.arrays; ++k)
+            if (p.array[k].kind == Kind::kScratch) arena.take<T>(static_cast<size_t>(p.array[k].size) * capacity_);
+        turns_ = arena;
+        for (int r = 0; run_.plan && r < p.recurrents; ++r)
+            if (!run_.recurrents[r].sequence) arena.take<T>(static_cast<size_t>(2) * capacity_ * run_.recurrents[r].size);
+    }
+
+    T*& pointer(int array, int lane) { return pointers_[static_cast<ptrdiff_t>(array) * capacity_ + lane]; }
+
+    static T* row_of(const Binding<T>& b, int64_t row) { return b.base + (b.rows ? b.rows[row] : row) * b.stride; }
+
+    // What does not move from step to step: parameters and scratch rows.
+    void point_fixed(int k) {
+        const Array& array = program_.array[k];
+        if (array.kind == Kind::kVector)
+            for (int i = 0; i < capacity_; ++i) pointer(k, i) = run_.bindings[k].base;
+        if (array.kind == Kind::kScratch) {
+            T* rows = scratch_.template take<T>(static_cast<size_t>(array.size) * capacity_);
+            for (int i = 0; i < capacity_; ++i) pointer(k, i) = rows + static_cast<ptrdiff_t>(i) * array.size;
+        }
+    }
+
+    void point(int i, int turn) {
+        const Lane& lane = lanes_[i];
+        const int32_t length = lane.segment[1];
+        const int32_t place = lane.segment[0] + (run_.backward ? length - 1 - lane.step : lane.step);
+        const int64_t row = run_.plan->rows[place];
+        Arena turns = turns_;
+        for (int r = 0; r < program_.recurrents; ++r) {
+            const Recurrent<T>& value = run_.recurrents[r];
+            if (lane.step == 0) carry_[r * capacity_ + i] = entry(value, lane.segment[run_.backward ? 3 : 2]);
+            T* memory = value.sequence;
+            if (memory)
+                memory += row * value.stride;
+            else
+                memory = turns.take<T>(static_cast<size_t>(2) * capacity_ * value.size) +
+                         static_cast<ptrdiff_t>(2 * i + turn) * value.size;
+            next_[r * capacity_ + i] = memory;
+        }
+        for (int k = 0; k < program_.arrays; ++k) {
+            const Array& array = program_.array[k];
+            switch (array.kind) {
+                case Kind::kRow: pointer(k, i) = row_of(run_.bindings[k], row); break;
+                case Kind::kCarry: pointer(k, i) = carry_[array.index * capacity_ + i]; break;
+                case Kind::kNext: pointer(k, i) = next_[array.index * capacity_ + i]; break;
+                case Kind::kBefore: pointer(k, i) = before(run_.befores[array.index], lane.segment, place); break;
+                default: break;
+            }
+        }
+    }
+
+    // The row that a recurrent value begins a segment with.
+    static T* entry(const Recurrent<T>& value, int32_t initial) {
+        const T* row = initial >= 0 && value.initial ? value.initial + static_cast<ptrdiff_t>(initial) * value.size : value.start;
+        return const_cast<T*>(row);  // read only: the program loads it
+    }
+
+    T* before(const Recurrent<T>& state, const int32_t* segment, int32_t place) const {
+        if (place == segment[0]) return entry(state, segment[2]);
+        return state.sequence + run_.plan->rows[place - 1] * state.stride;
+    }
+
+    void advance(int i) {
+        Lane& lane = lanes_[i];
+        for (int r = 0; r < program_.recurrents; ++r) carry_[r * capacity_ + i] = next_[r * capacity_ + i];
+        if (++lane.step < lane.segment[1]) return;
+        for (int r = 0; r < program_.recurrents; ++r) leave(run_.recurrents[r], lane.segment, carry_[r * capacity_ + i]);
+        lane.segment += 4;
+        lane.step = 0;
+        skip_empty(i);
+    }
+
+    // What a recurrent value is after a segment goes to the segment's final row.
+    void leave(const Recurrent<T>& value, const int32_t* segment, const T* row) const {
+        const int32_t final = segment[run_.backward ? 2 : 3];
+        if (final < 0 || !value.final) return;
+        __builtin_memcpy(value.final + static_cast<ptrdiff_t>(final) * value.size, row, value.size * sizeof(T));
+    }
+
+    // A sequence without steps ends as it begins.
+    void skip_empty(int i) {
+        Lane& lane = lanes_[i];
+        for (; lane.segment != lane.last && lane.segment[1] == 0; lane.segment += 4)
+            for (int r = 0; r < program_.recurrents; ++r) {
+                const Recurrent<T>& value = run_.recurrents[r];
+                leave(value, lane.segment, entry(value, lane.segment[run_.backward ? 3 : 2]));
+            }
+    }
+
+    void phases(int active) {
+        for (int k = 0; k < program_.phases; ++k) run_phase(program_.phase[k], active);
+    }
+
+    void run_phase(const Phase& phase, int active) {
+        const int block = block_units<T>(phase);
+        int rows = kMaxRows;
+        for (int l = 0; l < phase.links; ++l) {
+            const TileSplit split(phase.link[l].products * phase.vectors);
+            const int most = rows_for(static_cast<int>(ceil_div(split.vectors, split.tiles)));
+            rows = most < rows ? most : rows;
+        }
+        const int parts = static_cast<int>(ceil_div(active, rows));
+        for (int b = 0; b < block_count<T>(phase); ++b) {
+            for (int part = 0; part < parts; ++part) {
+                const int lane = static_cast<int>(share(active, parts, part));
+                Frame<T> frame;
+                frame.lanes = static_cast<int>(share(active, parts, part + 1)) - lane;
+                frame.registers = registers_;
+                frame.register_stride = static_cast<ptrdiff_t>(kMaxRows) * block;
+                frame.block = block;
+                frame.unit = b * block;
+                frame.valid = phase.size - frame.unit < block ? phase.size - frame.unit : block;
+                frame.pointers = pointers_ + lane;
+                frame.pointer_stride = capacity_;
+                frame.sums = sums_ + static_cast<ptrdiff_t>(lane) * Vector<T>::width;
+                chains(phase, b, frame);
+                execute(phase, frame);
+            }
+        }
+        if (phase.sums) finish_sums(phase, active);
+    }
+
+    void chains(const Phase& phase, int block, const Frame<T>& frame) {
+        for (int c = 0; c < phase.chains; ++c) {
+            T* chain = frame.registers + c * frame.register_stride;
+            if (phase.starts[c] >= 0)
+                load_block(frame, phase.starts[c], chain);
+            else
+                __builtin_memset(chain, 0, sizeof(T) * frame.lanes * frame.block);
+        }
+        for (int l = 0; l < phase.links; ++l) {
+            const Link& link = phase.link[l];
+            const TileSplit split(link.products * phase.vectors);
+            const T* panel = run_.panels[link.panel] + block_panel<T>(phase, link) * block;
+            T* const* rows = frame.pointers + static_cast<ptrdiff_t>(link.source) * frame.pointer_stride;
+            for (int t = 0; t < split.tiles; ++t) {
+                T* out[kMaxVectors];
+                for (int j = 0; j < split.width(t); ++j) {
+                    const int place = split.begin(t) + j;
+                    out[j] = frame.registers + link.product[place / phase.vectors].chain * frame.register_stride +
+                             place % phase.vectors * Vector<T>::width;
+                }
+                tile_of<T>(frame.lanes, split.width(t))(link.depth, rows, panel, out, frame.block);
+                panel += static_cast<size_t>(link.depth) * split.width(t) * Vector<T>::width;
+            }
+        }
+    }
+
+    void finish_sums(const Phase& phase, int active) {
+        int sum = 0;
+        for (int c = 0; c < phase.code; ++c) {
+            if (phase.instruction[c].op != kSum) continue;
+            const T* totals = sums_ + static_cast<ptrdiff_t>(sum++) * capacity_ * Vector<T>::width;
+            for (int i = 0; i < active; ++i)
+                pointer(phase.instruction[c].array, i)[0] = sum_of<T>(totals + static_cast<ptrdiff_t>(i) * Vector<T>::width);
+        }
+    }
+
+    const Run<T>& run_;
+    const Program& program_;
+    int capacity_;
+    T** pointers_;
+    Lane* lanes_;
+    T** carry_;  // [recurrent][lane]: the value before the step
+    T** next_;   // and where the one after it goes
+    T* registers_;
+    T* sums_;
+    Arena scratch_, turns_;
+};
+
+template <class T>
+void run(const Run<T>& run, int index, int count) {
+    if (!run.plan) {
+        const int64_t first = share(run.steps, count, index), last = share(run.steps, count, index + 1);
+        if (first == last) return;
+        Worker<T> worker(run, static_cast<int>(last - first < kRowChunk ? last - first : kRowChunk));
+        for (int64_t row = first; row < last; row += kRowChunk)
+            worker.visit(row, static_cast<int>(last - row < kRowChunk ? last - row : kRowChunk));
+        return;
+    }
+    const int mine = static_cast<int>(ceil_div(run.plan->lane_count - index, count));
+    if (mine <= 0) return;
+    Worker<T> worker(run, mine < kLaneChunk ? mine : kLaneChunk);
+    const int chunks = static_cast<int>(ceil_div(mine, kLaneChunk));
+    for (int c = 0; c < chunks; ++c) {
+        const int begin = static_cast<int>(share(mine, chunks, c)), end = static_cast<int>(share(mine, chunks, c + 1));
+        worker.walk(index + begin * count, count, end - begin);
+    }
+}
+
+}  // namespace
+}  // namespace elman

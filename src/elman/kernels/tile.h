@@ -1,0 +1,81 @@
+// The register tile: rows times a panel, accumulated in place. It knows no cell and no sequence.
+//
+//   out[j][i * stride .. + width] += sum over k of a[i][k] * panel[k][j]      i < ROWS, j < VECTORS
+//
+// Each output element is one chain of fused multiply-adds, k ascending, that continues from what `out` holds: a chain may be
+// spilled between calls and gives the same bits, whatever ROWS and VECTORS it is computed with.
+#pragma once
+
+#include "vector.h"
+
+namespace elman {
+namespace {
+
+// Tile shapes by registers of the instruction set: accumulators, one row of the panel and a broadcast must fit.
+// 32 registers of 64 bytes: 6 x 4 = 24 + 5, 8 x 3 = 24 + 4. 16 registers: 4 x 3 = 12 + 4, 6 x 2 = 12 + 3.
+constexpr int kMaxRows = 8;
+constexpr int kMaxVectors = ELMAN_VECTOR_BYTES == 64 ? 4 : 3;
+
+constexpr int rows_for(int vectors) {
+    if (ELMAN_VECTOR_BYTES == 64) return vectors == 4 ? 6 : 8;
+    return vectors == 3 ? 4 : vectors == 2 ? 6 : 8;
+}
+
+template <class T, int ROWS, int VECTORS>
+[[gnu::noinline]] void tile(int depth, const T* const* a, const T* panel, T* const* out, ptrdiff_t stride) {
+    using V = vec<T>;
+    constexpr int width = Vector<T>::width;
+    V sum[ROWS][VECTORS];
+    const T* row[ROWS];
+    for (int i = 0; i < ROWS; ++i) {
+        row[i] = a[i];
+        for (int j = 0; j < VECTORS; ++j) sum[i][j] = load<T>(out[j] + i * stride);
+    }
+    for (int k = 0; k < depth; ++k) {
+        V b[VECTORS];
+        for (int j = 0; j < VECTORS; ++j) b[j] = load<T>(panel + j * width);
+        panel += VECTORS * width;
+        for (int i = 0; i < ROWS; ++i) {
+            const V s = broadcast<T>(row[i][k]);
+            for (int j = 0; j < VECTORS; ++j) sum[i][j] += s * b[j];
+        }
+    }
+    for (int i = 0; i < ROWS; ++i)
+        for (int j = 0; j < VECTORS; ++j) store<T>(out[j] + i * stride, sum[i][j]);
+}
+
+template <class T>
+using TileFunction = void (*)(int, const T* const*, const T*, T* const*, ptrdiff_t);
+
+template <class T, int VECTORS>
+TileFunction<T> tile_of(int rows) {
+    constexpr TileFunction<T> table[kMaxRows] = {tile<T, 1, VECTORS>, tile<T, 2, VECTORS>, tile<T, 3, VECTORS>,
+                                                 tile<T, 4, VECTORS>, tile<T, 5, VECTORS>, tile<T, 6, VECTORS>,
+                                                 tile<T, 7, VECTORS>, tile<T, 8, VECTORS>};
+    return table[rows - 1];
+}
+
+template <class T>
+TileFunction<T> tile_of(int rows, int vectors) {
+    if (vectors == 1) return tile_of<T, 1>(rows);
+    if (vectors == 2) return tile_of<T, 2>(rows);
+    if constexpr (kMaxVectors == 4)
+        if (vectors == 4) return tile_of<T, 4>(rows);
+    return tile_of<T, 3>(rows);
+}
+
+// `total` in `parts` nearly equal parts: where part `index` begins.
+constexpr int64_t share(int64_t total, int64_t parts, int64_t index) { return total * index / parts; }
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// The vectors of a block, split into tiles: how many tiles, and the vectors of tile t.
+struct TileSplit {
+    int vectors, tiles;
+    explicit TileSplit(int total) : vectors(total), tiles(static_cast<int>(ceil_div(total, kMaxVectors))) {}
+    int begin(int t) const { return static_cast<int>(share(vectors, tiles, t)); }
+    int width(int t) const { return begin(t + 1) - begin(t); }
+};
+
+}  // namespace
+}  // namespace elman
