@@ -1,7 +1,10 @@
-// Measures math.h against libm and prints JSON: the largest error of each function in units in the last place, the values at
-// special points (as hexadecimal), and whether a NaN stays in its lane.
+// Measures math.h against libm and prints JSON: the largest error of each function in units in the last place, the
+// values at special points (as hexadecimal), whether a NaN stays in its lane, and whether FlushToZero restores the
+// control word.
 //
-// math_check STRIDE SAMPLES: float at every STRIDE-th bit pattern against double, double at SAMPLES random points against long double.
+// math_check STRIDE SAMPLES: float at every STRIDE-th bit pattern against double, double at SAMPLES random points
+// against long double.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -33,10 +36,10 @@ R exact_softplus(R x) {
     return std::fmax(x, R(0)) + std::log1p(std::exp(-std::fabs(x)));
 }
 
-#define ON_VECTOR(name)                                                             \
-    template <class T>                                                              \
-    void run_##name(const T* in, T* out) {                                          \
-        elman::store<T>(out, elman::name<T>(elman::load<T>(in)));                   \
+#define ON_VECTOR(name)                                           \
+    template <class T>                                            \
+    void run_##name(const T* in, T* out) {                        \
+        elman::store<T>(out, elman::name<T>(elman::load<T>(in))); \
     }
 ON_VECTOR(exp)
 ON_VECTOR(log)
@@ -62,20 +65,18 @@ long double exact(const Function<T>& f, T x) {
     return sizeof(T) == 4 ? static_cast<long double>(f.fast_exact(x)) : f.exact(x);
 }
 
-// The distance from the exact value in units of T's last place there. Below the smallest normal number, zero is as good.
+// The distance from the exact value in units of T's last place there. Below the smallest normal number, zero will do.
 template <class T>
 double error(T got, long double want) {
     using limits = std::numeric_limits<T>;
     if (std::isnan(want)) return std::isnan(got) ? 0 : INFINITY;
-    if (std::fabs(want) > limits::max()) {
-        const long double last = std::ldexp(1.0L, limits::max_exponent - limits::digits);
-        const bool rounds_down = std::isfinite(want) && std::fabs(want) <= limits::max() + 4 * last;
-        return got == (want > 0 ? INFINITY : -INFINITY) || (rounds_down && std::fabs(got) == limits::max()) ? 0 : INFINITY;
-    }
+    if (std::isinf(want)) return got == want ? 0 : INFINITY;
     if (std::fabs(want) < limits::min()) return std::fabs(got) <= limits::min() ? 0 : INFINITY;
-    if (!std::isfinite(got)) return std::fabs(want) > limits::max() * (1 - 4 * limits::epsilon()) ? 0 : INFINITY;
-    const int exponent = std::ilogb(want);
-    return static_cast<double>(std::fabs(got - want) / std::ldexp(1.0L, exponent - (limits::digits - 1)));
+    const long double last = std::ldexp(1.0L, std::min(std::ilogb(want) + 1, limits::max_exponent) - limits::digits);
+    const long double past = std::ldexp(1.0L, limits::max_exponent);  // what an infinity was rounded from, at the least
+    const long double shown = std::isinf(got) ? std::copysign(past, static_cast<long double>(got)) : got;
+    if (std::isinf(got) && std::fabs(want) > past) return std::signbit(got) == std::signbit(want) ? 0 : INFINITY;
+    return static_cast<double>(std::fabs(shown - want) / last);
 }
 
 struct Worst {
@@ -85,11 +86,16 @@ struct Worst {
 template <class T>
 void measure(const Function<T>& f, const T* in, Worst& worst) {
     constexpr int width = elman::Vector<T>::width;
-    T out[width];
+    T out[width], flushed[width];
     f.run(in, out);
+    {
+        const elman::FlushToZero guard;
+        f.run(in, flushed);
+    }
     for (int i = 0; i < width; ++i) {
-        const double e = error(out[i], exact(f, in[i]));
-        if (!(e <= worst.ulp)) worst = {e, static_cast<double>(in[i])};
+        const long double want = exact(f, in[i]);
+        for (T got : {out[i], flushed[i]})
+            if (const double e = error(got, want); !(e <= worst.ulp)) worst = {e, static_cast<double>(in[i])};
     }
 }
 
@@ -116,8 +122,9 @@ void each_double(uint64_t samples, Visit visit) {
     for (uint64_t n = 0; n < samples; n += width) {
         for (double& x : in) {
             state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-            const int exponent = n % 8 == 0 ? static_cast<int>(state % 2045) - 1022 : static_cast<int>(state % 72) - 60;
-            x = std::ldexp(1 + std::ldexp(static_cast<double>(state >> 12), -52), exponent) * (state >> 11 & 1 ? 1 : -1);
+            const int any = static_cast<int>(state % 2045) - 1022, near = static_cast<int>(state % 72) - 60;
+            const double size = std::ldexp(1 + std::ldexp(static_cast<double>(state >> 12), -52), n % 64 ? near : any);
+            x = state >> 11 & 1 ? size : -size;
         }
         visit(in);
     }
@@ -126,18 +133,18 @@ void each_double(uint64_t samples, Visit visit) {
 template <class T>
 void print_specials(const Function<T>& f) {
     using limits = std::numeric_limits<T>;
-    const T points[] = {0, T(-0.0), 1, -1, limits::infinity(), -limits::infinity(), limits::quiet_NaN(), limits::max(), -limits::max(),
-                        limits::min(), -limits::min(), 1e4, -1e4, limits::denorm_min()};
+    const T edges[] = {limits::infinity(), limits::max(), limits::min(), limits::denorm_min(), 1e4, 1, 0};
     constexpr int width = elman::Vector<T>::width;
     std::printf("\"special\": {");
     const char* separator = "";
-    for (T x : points) {
-        T in[width], out[width];
-        for (T& lane : in) lane = x;
-        f.run(in, out);
-        std::printf("%s\"%a\": \"%a\"", separator, static_cast<double>(x), static_cast<double>(out[width - 1]));
-        separator = ", ";
-    }
+    for (T edge : edges)
+        for (T x : {edge, -edge}) {
+            T in[width], out[width];
+            for (T& lane : in) lane = x;
+            f.run(in, out);
+            std::printf("%s\"%a\": \"%a\"", separator, static_cast<double>(x), static_cast<double>(out[width - 1]));
+            separator = ", ";
+        }
     std::printf("}");
 }
 
@@ -151,7 +158,8 @@ bool nan_stays_in_its_lane(const Function<T>& f) {
         for (uint64_t payload : {0u, 1u, 0x155u, 0x3fffffu}) {
             const T before = in[lane];
             using word = typename elman::Format<T>::word;
-            const word bits = static_cast<word>(payload) | (sizeof(T) == 4 ? word(0x7fc00000u) : static_cast<word>(0x7ff8000000000000u));
+            const uint64_t quiet_nan = sizeof(T) == 4 ? 0x7fc00000u : 0x7ff8000000000000u;
+            const word bits = static_cast<word>(payload | quiet_nan);
             std::memcpy(&in[lane], &bits, sizeof bits);
             f.run(in, out);
             in[lane] = before;
@@ -161,6 +169,28 @@ bool nan_stays_in_its_lane(const Function<T>& f) {
     return true;
 }
 
+// The control word with its status flags; 0 where we know of none.
+unsigned control_word() {
+#if defined(__SSE__)
+    return _mm_getcsr();
+#else
+    return 0;
+#endif
+}
+
+// Whether subnormal numbers vanish under the guard and only there, and it leaves the control word as it was.
+bool guard_restores() {
+    volatile float smallest = std::numeric_limits<float>::min(), inside = 1;
+    const unsigned before = control_word();
+    {
+        const elman::FlushToZero guard;
+        inside = smallest / 2;
+    }
+    const bool same = control_word() == before;
+    volatile float outside = smallest / 2;
+    return same && inside == 0 && outside > 0;
+}
+
 template <class T, class Each>
 void report(const char* type, uint64_t amount, Each each) {
     std::printf("\"%s\": {", type);
@@ -168,8 +198,8 @@ void report(const char* type, uint64_t amount, Each each) {
     for (const Function<T>& f : functions<T>) {
         Worst worst;
         each(amount, [&](const T* in) { measure(f, in, worst); });
-        std::printf("%s\n\"%s\": {\"ulp\": %.3f, \"at\": \"%a\", \"nan_stays\": %s, ", separator, f.name, worst.ulp, worst.at,
-                    nan_stays_in_its_lane(f) ? "true" : "false");
+        std::printf("%s\n\"%s\": {\"ulp\": %.3f, \"at\": \"%a\", \"nan_stays\": %s, ", separator, f.name, worst.ulp,
+                    worst.at, nan_stays_in_its_lane(f) ? "true" : "false");
         print_specials(f);
         std::printf("}");
         separator = ",";
@@ -182,7 +212,7 @@ void report(const char* type, uint64_t amount, Each each) {
 int main(int argc, char** argv) {
     const uint64_t stride = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1009;
     const uint64_t samples = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 200000;
-    std::printf("{\"bytes\": %d, ", ELMAN_VECTOR_BYTES);
+    std::printf("{\"bytes\": %d, \"guard_restores\": %s, ", ELMAN_VECTOR_BYTES, guard_restores() ? "true" : "false");
     report<float>("float", stride, [](uint64_t n, auto visit) { each_float(n, visit); });
     std::printf(", ");
     report<double>("double", samples, [](uint64_t n, auto visit) { each_double(n, visit); });

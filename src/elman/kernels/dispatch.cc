@@ -8,8 +8,8 @@ namespace {
 
 using Tables = std::vector<const IsaTable*>;
 
-// The features asked for are those that CMakeLists.txt lets the compiler use; the built-in also asks whether the operating
-// system saves the registers.
+// The features asked for are those that CMakeLists.txt lets the compiler use; the built-in also asks whether the
+// operating system saves the registers.
 Tables find_isas() {
 #if defined(__x86_64__)
     Tables tables{elman_isa_generic()};

@@ -8,9 +8,9 @@
 namespace elman {
 namespace {
 
-// Sets flush-to-zero and subnormals-are-zero on this thread, and puts the control word back bit for bit, its status flags
-// too. The compiler knows nothing of that word and may move arithmetic across its change: keep the guard in the caller, with
-// the kernel behind a call that is not inlined.
+// Sets flush-to-zero and subnormals-are-zero on this thread, and puts the control word back bit for bit, its status
+// flags too. The compiler knows nothing of that word and may move arithmetic across its change: keep the guard in the
+// caller, with the kernel behind a call that is not inlined.
 class FlushToZero {
 public:
     FlushToZero() : before_(read()) { write(before_ | flush); }

@@ -120,10 +120,10 @@ ELMAN_INLINE vec<T> atanh_series(vec<T> w) {
         return atanh_series<T, k + 2>(w) * w + coefficient;
 }
 
-// log((1 + z) / (1 - z)) for |z| <= (sqrt2 - 1) / (sqrt2 + 1)
+// log(1 + f) for 1 + f in [sqrt(1/2), sqrt2], given 2z = 2f / (2 + f): unlike z it does not vanish before f does
 template <class T>
-ELMAN_INLINE vec<T> log_core(vec<T> z) {
-    const vec<T> w = z * z, twice = z + z;
+ELMAN_INLINE vec<T> log_core(vec<T> twice) {
+    const vec<T> w = twice * twice * T(0.25);
     return (twice * w) * atanh_series<T, 3>(w) + twice;
 }
 
@@ -186,7 +186,7 @@ ELMAN_INLINE vec<T> log(vec<T> x) {
     const Bits<T> exponent = offset >> C::mantissa;
     const vec<T> m = from_bits<T>((offset & ((word(1) << C::mantissa) - 1)) + root);
     const vec<T> k = from_bits<T>(exponent + to_bits<T>(broadcast<T>(C::rounder))) - (C::rounder + T(C::bias));
-    vec<T> y = k * C::ln2_high + (log_core<T>((m - 1) / (m + 1)) + k * C::ln2_low);
+    vec<T> y = k * C::ln2_high + (log_core<T>(2 * (m - 1) / (m + 1)) + k * C::ln2_low);
     y = select(x < C::smallest, broadcast<T>(-C::infinity), y);
     y = select(x < 0, broadcast<T>(T(__builtin_nan(""))), y);
     return select(x <= C::largest, y, x);  // else x is infinite or a NaN: itself
@@ -198,10 +198,10 @@ ELMAN_INLINE vec<T> softplus(vec<T> x) {
     using C = Constants<T>;
     const vec<T> negative = from_bits<T>(to_bits<T>(x) | sign_bit<T>());
     const Reduced<T> e = reduce<T>(at_least<T>(negative, -C::bias * C::ln2));
-    const vec<T> u = expm1_core<T>(e.r) * e.scale + e.scale;
+    const vec<T> u = (expm1_core<T>(e.r) + 1) * e.scale;
     const vec<T> one = select(u > C::sqrt2 - 1, broadcast<T>(1), broadcast<T>(0));
     const vec<T> top = u - one;
-    const vec<T> log1p = one * C::ln2 + log_core<T>(top / (top + (2 * one + 2)));
+    const vec<T> log1p = one * C::ln2 + log_core<T>(2 * top / (top + (2 * one + 2)));
     return select(x > 0, x, broadcast<T>(0)) + log1p;
 }
 

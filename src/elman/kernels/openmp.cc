@@ -32,7 +32,7 @@ unsigned long long libraries_loaded() {
 #endif
 }
 
-// Whether a library is an OpenMP runtime by its file name: libgomp.so.1, libgomp-24e2ab19.so.1.0.0, libiomp5.so, libomp.dylib
+// By its name, is it an OpenMP runtime? libgomp.so.1, libgomp-24e2ab19.so.1.0.0, libiomp5.so, libomp.dylib
 bool is_runtime(const char* path) {
     const char* slash = std::strrchr(path, '/');
     const char* name = slash ? slash + 1 : path;

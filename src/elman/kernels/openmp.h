@@ -1,5 +1,5 @@
-// An OpenMP runtime that something else (torch, say) has loaded into this process: found at run time, never linked. Its idle
-// workers spin for a while after every region, and a second pool beside them would fight them for the cores.
+// An OpenMP runtime that something else (torch, say) has loaded into this process: found at run time, never linked. Its
+// idle workers spin for a while after every region, and a second pool beside them would fight them for the cores.
 #pragma once
 
 #include <string>

@@ -22,8 +22,8 @@ struct Region {
     int count;
 };
 
-// Blocks signals while it lives, so that threads started meanwhile leave them to the program's own threads. Not those that
-// a fault raises in the thread itself: a crash handler must still see them.
+// Blocks signals while it lives, so that threads started meanwhile leave them to the program's own threads. Not those
+// that a fault raises in the thread itself: a crash handler must still see them.
 class SignalsBlocked {
 public:
     SignalsBlocked() {

@@ -46,8 +46,8 @@ int openmp_parallel(Region& region, int wanted) {
 }
 
 int own_parallel(Region& region, int wanted) {
-    return pool_parallel(
-        wanted, [](void* argument, int index, int count) { static_cast<Region*>(argument)->run(index, count); }, &region);
+    const auto run = [](void* shared, int index, int count) { static_cast<Region*>(shared)->run(index, count); };
+    return pool_parallel(wanted, run, &region);
 }
 
 }  // namespace
@@ -74,11 +74,11 @@ const char* team() {
 }
 
 int default_threads() {
-    if (const char* text = std::getenv("ELMAN_NUM_THREADS")) {
+    if (const char* text = std::getenv("ELMAN_NUM_THREADS"); text && *text) {
         char* end = nullptr;
         errno = 0;
         const long number = std::strtol(text, &end, 10);
-        return end != text && *end == '\0' && errno == 0 && number > 0 && number <= 65536 ? static_cast<int>(number) : 0;
+        return *end == '\0' && errno == 0 && number > 0 && number <= 65536 ? static_cast<int>(number) : 0;
     }
 #if defined(__linux__)
     cpu_set_t cores;
@@ -88,8 +88,8 @@ int default_threads() {
     return cores_present > 0 ? cores_present : 1;
 }
 
-// Sense-reversing, the phase number standing for the sense. Built-ins, not std::atomic: the header is for instruction-set
-// files too, which must not instantiate the library's templates.
+// Sense-reversing, the phase number standing for the sense. Built-ins, not std::atomic: the header is for
+// instruction-set files too, which must not instantiate the library's templates.
 void Barrier::wait(int count) {
     const unsigned phase = __atomic_load_n(&phase_, __ATOMIC_RELAXED);
     if (__atomic_add_fetch(&arrived_, 1, __ATOMIC_ACQ_REL) == count) {

@@ -1,7 +1,7 @@
 // Fixed-width vectors from compiler extensions: the only vocabulary of the instruction-set files.
 //
-// ELMAN_VECTOR_BYTES (16, 32 or 64) is set for each translation unit. Everything here has internal linkage: the same source is
-// compiled for several instruction sets, and one shared (weak) symbol would let the linker keep the wrong one.
+// ELMAN_VECTOR_BYTES (16, 32 or 64) is set for each translation unit. Everything here has internal linkage: the same
+// source is compiled for several instruction sets, and a shared (weak) symbol would let the linker keep the wrong one.
 // Masks are the vectors that comparisons give: all bits set in a lane that holds, none in one that does not.
 #pragma once
 
