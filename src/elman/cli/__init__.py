@@ -1,0 +1,85 @@
+"""The command line: one file a command, and here the one place where errors become messages and exit statuses.
+
+Data goes to standard output, talk to standard error. `--debug`, anywhere, shows where an error came from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+
+from elman import __version__
+from elman.cli.status import ExitStatus
+from elman.errors import ElmanError
+
+_EXTRAS = {"tyro": "cli", "msgspec": "cli", "rich": "cli", "torch": "train", "matplotlib": "figures"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and give its exit status.
+
+    Args:
+        argv: the arguments after the program's name; the process's own if None.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        status = _run([argument for argument in arguments if argument != "--debug"])
+        sys.stdout.flush()
+        return status
+    except SystemExit as error:  # how the argument parser ends
+        return error.code if isinstance(error.code, int) else ExitStatus.USAGE
+    except KeyboardInterrupt as error:
+        _tell(str(error) or "interrupted", debug)
+        return 128 + getattr(error, "signal", 2)
+    except BrokenPipeError:
+        _silence_stdout()
+        return ExitStatus.BROKEN_PIPE
+    except (ElmanError, OSError) as error:
+        _tell(str(error), debug)
+        return ExitStatus.ERROR
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        _tell(f"this needs {error.name}: pip install 'elman[{_EXTRAS[error.name]}]'", debug)
+        return ExitStatus.ERROR
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        print(f"elman {__version__}")
+        return ExitStatus.OK
+    from tyro.conf import FlagCreatePairsOff
+    from tyro.extras import SubcommandApp
+
+    from elman.cli import demo, sample, train
+
+    app, training = SubcommandApp(), SubcommandApp()
+    training.command(name="text")(train.text)
+    app.command(training, name="train", help="Train a recurrent network.")
+    app.command(name="sample")(sample.sample)
+    app.command(name="demo")(demo.demo)
+    description = (
+        "Recurrent networks whose equations are written once. Also: --version; --debug shows an error's source."
+    )
+    return int(
+        app.cli(prog="elman", description=description, args=arguments or ["--help"], config=(FlagCreatePairsOff,))
+    )
+
+
+def _tell(message: str, debug: bool) -> None:
+    """One line on standard error; before it, where asked for, the traceback."""
+    if debug:
+        traceback.print_exc()
+    line = " ".join(message.split("\n"))
+    with suppress(BrokenPipeError):
+        print(f"elman: {line}", file=sys.stderr, flush=True)
+
+
+def _silence_stdout() -> None:
+    """Let the interpreter's last flush go nowhere: the reader has left."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,145 @@
+"""elman demo"""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from elman.cli.progress import ProgressLine, say
+from elman.cli.status import ExitStatus
+from elman.compare import curves
+from elman.compare.ngram import NGram
+from elman.compare.novelty import known_words, longest_copy
+from elman.decode import sample as draw
+from elman.errors import ConfigError
+from elman.runtime import load
+from elman.sequences.demo_text import demo_text
+from elman.train.config import TextConfig
+from elman.train.data import TextData, load_text
+from elman.train.folder import RunFolder
+from elman.train.report import Outcome
+
+PARAMETERS = 400_000
+LEARNING_RATES = {"elman": 1.5e-3, "gru": 6e-3, "lstm": 8e-3}  # the best of a few tried for each
+ORDERS = (1, 3, 5)
+PROMPT = "The "
+LENGTH = 2000
+
+
+def demo(
+    *,
+    run: Path = Path("runs/demo"),
+    seconds: float = 60.0,
+    temperature: float = 0.6,
+    seed: int = 0,
+    json: bool = False,
+) -> int:
+    """Train Elman, GRU and LSTM of equal size side by side with n-grams, on the text that ships with every CPython.
+
+    Shows their figures in one table and their learning curves, and lets the best of them write.
+
+    Args:
+        run: the folder for the three runs and curves.png; runs of an earlier demo in it are replaced.
+        seconds: training time of each network.
+        temperature: of the sample.
+        seed: of the weights and of the sample.
+        json: print the figures as JSON.
+    """
+    if seconds <= 0:
+        raise ConfigError(f"--seconds must be above 0, got {seconds}")
+    settings = TextConfig(minutes=seconds / 60, seed=seed, validations=20)
+    data = load_text(settings)
+    say(
+        f"the text: {len(data.training) + len(data.validation):,} characters, {len(data.vocabulary)} different; "
+        f"the last {len(data.validation):,} are held out"
+    )
+    outcomes = [_train(name, settings, data, run) for name in LEARNING_RATES]
+    counted = _ngrams(data)
+    best = min(outcomes, key=lambda outcome: outcome.bits_per_character)
+    lines = [curves.read_curve(outcome.cell, RunFolder(outcome.run).metrics) for outcome in outcomes]
+    picture = _draw(run / "curves.png", lines, counted)
+    if not json:
+        _show(outcomes, counted, lines)
+    text = _sample(best, temperature, seed, quiet=json)
+    figures = _figures(text)
+    if json:
+        networks = [asdict(outcome) for outcome in outcomes]
+        print(json_.dumps({"networks": networks, "ngrams": counted, "curves": picture, "sample": text, **figures}))
+        return ExitStatus.OK
+    print(
+        f"\n{figures['known_words']:.1%} of its words occur in the text; "
+        f"the longest span copied from it has {figures['longest_copy']} characters."
+    )
+    say(f"the runs: {run}; the curves: {picture or 'need matplotlib: pip install elman[figures]'}")
+    return ExitStatus.OK
+
+
+def _train(name: str, settings: TextConfig, data: TextData, run: Path) -> Outcome:
+    """One network of the common size."""
+    import msgspec
+
+    from elman import cells
+    from elman.models import hidden_size_for
+    from elman.train.text import train_text
+
+    hidden = hidden_size_for(cells.get(name), len(data.vocabulary), PARAMETERS)
+    chosen = msgspec.structs.replace(settings, cell=name, hidden=hidden, learning_rate=LEARNING_RATES[name])
+    with ProgressLine(f"{name} {hidden}") as progress:
+        return train_text(chosen, RunFolder(run / name), overwrite=True, listen=progress)
+
+
+def _ngrams(data: TextData) -> dict[str, float]:
+    """Bits per character of n-grams of the same training part, on what the networks are measured on."""
+    model = NGram.fit(data.training, max(ORDERS), len(data.vocabulary))
+    return {f"{order}-gram": model.bits_per_character(data.validation, order) for order in ORDERS}
+
+
+def _draw(path: Path, lines: list[curves.Curve], counted: dict[str, float]) -> str | None:
+    try:
+        curves.draw(path, lines, counted, f"Learning to predict the demo text, {PARAMETERS:,} parameters each")
+    except ModuleNotFoundError:  # figures are an extra
+        return None
+    return str(path)
+
+
+def _show(outcomes: list[Outcome], counted: dict[str, float], lines: list[curves.Curve]) -> None:
+    table = Table("model", "hidden", "parameters", "steps", "tokens/s", "bits per character")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, bits in counted.items():
+        table.add_row(name, "", "", "", "", f"{bits:.3f}")
+    for o in outcomes:
+        figures = (o.hidden, o.parameters, o.steps, round(o.tokens_per_second))
+        table.add_row(o.cell, *(f"{figure:,}" for figure in figures), f"{o.bits_per_character:.3f}")
+    console = Console()
+    console.print(table)
+    console.print(curves.plot(lines) + "\n", markup=False, highlight=False)
+
+
+def _sample(best: Outcome, temperature: float, seed: int, quiet: bool) -> str:
+    """What the best network writes, shown as it is written; streamed without torch."""
+    model = load(best.run)
+    assert model.vocabulary is not None  # a language model has one
+    prompt, decode, parts = model.vocabulary.encode(PROMPT).tolist(), model.vocabulary.decoder(), []
+    if not quiet:
+        print(f"{LENGTH:,} characters by the {best.cell}, at temperature {temperature:g}:\n\n{PROMPT}", end="")
+    for token in draw(model.stream(), prompt, LENGTH, temperature, seed):
+        parts.append(decode([token]))
+        if not quiet:
+            sys.stdout.write(parts[-1])
+            sys.stdout.flush()
+    if not quiet:
+        sys.stdout.write("\n")
+    return "".join(parts)
+
+
+def _figures(text: str) -> dict[str, Any]:
+    """The share of a sample's words that occur in the whole text, and the length of the longest copied span."""
+    whole = demo_text()
+    return {"known_words": known_words(text, whole), "longest_copy": len(longest_copy(text, whole))}

@@ -1,0 +1,8 @@
+"""Whole models: a recurrent stack with what a task needs around it (torch)."""
+
+from __future__ import annotations
+
+from elman.models.language import LanguageModel, to_model_file
+from elman.models.sizes import hidden_size_for, parameter_count
+
+__all__ = ["LanguageModel", "hidden_size_for", "parameter_count", "to_model_file"]
