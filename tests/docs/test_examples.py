@@ -1,0 +1,38 @@
+"""What the README and the documentation show is run: Python blocks in order, and the commands between them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^(?:\.venv/bin/)?elman (.*)$", re.MULTILINE)
+SMALL = ["--steps", "2", "--hidden", "8", "--batch", "2", "--chunk", "8"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/cells.md"])
+def test_examples_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    (tmp_path / "book.txt").write_text("It was a dark and stormy night. " * 40, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall((root / page).read_text("utf-8"))
+    assert blocks, f"{page} shows nothing to run"
+    names: dict[str, Any] = {"__name__": "example"}
+    for number, (language, text) in enumerate(blocks):
+        if language == "python":
+            exec(compile(text, f"{page}, block {number}", "exec"), names)
+        else:
+            run_commands(text)
+
+
+def run_commands(text: str) -> None:
+    """Run the lines that call `elman`, with a small model where they train one."""
+    from elman.cli import main
+
+    for line in COMMAND.findall(text):
+        arguments = shlex.split(line)
+        small = SMALL if arguments[0] == "train" else []
+        assert main([*arguments, *small]) == 0, f"elman {line}"
