@@ -1,6 +1,6 @@
 // Measures math.h against libm and prints JSON: the largest error of each function in units in the last place, the
-// values at special points (as hexadecimal), whether a NaN stays in its lane, and whether FlushToZero restores the
-// control word.
+// values at special points, whether a NaN stays in its lane, and whether FlushToZero restores the
+// control word. Numbers are hexadecimal strings, for infinity and NaN too.
 //
 // math_check STRIDE SAMPLES: float at every STRIDE-th bit pattern against double, double at SAMPLES random points
 // against long double.
@@ -198,7 +198,7 @@ void report(const char* type, uint64_t amount, Each each) {
     for (const Function<T>& f : functions<T>) {
         Worst worst;
         each(amount, [&](const T* in) { measure(f, in, worst); });
-        std::printf("%s\n\"%s\": {\"ulp\": %.3f, \"at\": \"%a\", \"nan_stays\": %s, ", separator, f.name, worst.ulp,
+        std::printf("%s\n\"%s\": {\"ulp\": \"%a\", \"at\": \"%a\", \"nan_stays\": %s, ", separator, f.name, worst.ulp,
                     worst.at, nan_stays_in_its_lane(f) ? "true" : "false");
         print_specials(f);
         std::printf("}");

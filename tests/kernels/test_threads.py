@@ -60,8 +60,9 @@ def test_own_pool_has_no_race(race_checks, case):
     run(race_checks, case)
 
 
-def test_openmp_is_found_once_it_is_loaded(checks, libgomp):
-    run(checks, "openmp", libgomp)
+@pytest.mark.parametrize("levels", ["1", "4"])
+def test_openmp_is_found_once_it_is_loaded(checks, libgomp, levels):
+    run(checks, "openmp", libgomp, OMP_MAX_ACTIVE_LEVELS=levels)
 
 
 def test_torchs_openmp_is_preferred(checks, libgomp, tmp_path):

@@ -80,15 +80,12 @@ const OpenMP* open_runtime(const std::string& path) {
 }
 
 // A runtime once found is only ever left for torch's.
-const OpenMP* search(const OpenMP* current) {
-    const OpenMP* first = current;
+const OpenMP* search(const OpenMP* best) {
     for (const std::string& path : runtime_paths()) {
-        if (first && !is_torchs(path)) continue;
-        const OpenMP* found = open_runtime(path);
-        if (found && found->torchs) return found;
-        if (found) first = found;
+        if (best && !is_torchs(path)) continue;
+        if (const OpenMP* found = open_runtime(path)) best = found;
     }
-    return first;
+    return best;
 }
 
 std::atomic<const OpenMP*> runtime{nullptr};
