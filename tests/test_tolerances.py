@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.tolerances import TOLERANCES, assert_close, distance
+from tests.tolerances import TOLERANCES, assert_close, assert_same_bits, distance
 
 NAN, INF = float("nan"), float("inf")
 
@@ -45,3 +45,15 @@ def test_a_result_just_outside_is_refused():
 def test_a_wrong_special_value_is_refused(wrong):
     with pytest.raises(AssertionError):
         assert_close([wrong, 1.0], [1.0, 1.0], "layer", "float64")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_same_bits(dtype):
+    reference = np.array([[0.0, 1.0], [NAN, INF]], dtype)
+    assert_same_bits(reference.copy(order="F"), reference)
+    assert_same_bits(np.empty((0, 3), dtype), np.empty((0, 3), dtype))
+    for wrong in (reference.T, reference[:1], -reference, reference + [[0.0, np.finfo(dtype).eps], [0.0, 0.0]]):
+        with pytest.raises(AssertionError, match="output: "):
+            assert_same_bits(wrong.astype(dtype), reference, "output")
+    with pytest.raises(AssertionError, match="expected"):
+        assert_same_bits(reference.astype("float16"), reference)

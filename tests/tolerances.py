@@ -18,8 +18,6 @@ TOLERANCES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         # sqrt(300) * 6e-8 = 1e-6; steps carry it on and the gradient chain doubles it: 3e-5 leaves a factor of ten.
         # In float64 the same count gives 2e-15 a step; 1e-10 is far above that and far below any real mistake.
         "layer": MappingProxyType({"float32": 3e-5, "float64": 1e-10}),
-        # The same bits are promised: whole, chunked, stepwise, ragged, any batch, any number of threads.
-        "identity": MappingProxyType({"float32": 0.0, "float64": 0.0}),
         # Another instruction set changes how sums over the units (layer norm) and rational approximations are
         # grouped, hence single roundings; steps carry those on like the ones above.
         "instruction_sets": MappingProxyType({"float32": 1e-5, "float64": 1e-13}),
@@ -53,3 +51,11 @@ def assert_close(actual: ArrayLike, reference: ArrayLike, kind: str, dtype: str,
     limit = TOLERANCES[kind][dtype]
     found = distance(actual, reference)
     assert found <= limit, f"{what}: off by {found:.2e}, {kind} in {dtype} allows {limit:.0e}"
+
+
+def assert_same_bits(actual: ArrayLike, reference: ArrayLike, what: str = "result") -> None:
+    """Assert that two arrays are the same bits, element type, shape, signs of zero and payloads of NaN included."""
+    a, r = np.asarray(actual), np.asarray(reference)
+    assert (a.dtype, a.shape) == (r.dtype, r.shape), f"{what}: {a.dtype} {a.shape}, expected {r.dtype} {r.shape}"
+    differ = np.ascontiguousarray(a).view(f"V{a.itemsize}") != np.ascontiguousarray(r).view(f"V{r.itemsize}")
+    assert not differ.any(), f"{what}: {differ.sum()} of {a.size} elements differ, off by {distance(a, r):.2e}"
