@@ -34,8 +34,27 @@ def split_inputs(program: Program) -> tuple[Program, Program] | None:
         phases.append(replace(phase, starts=tuple(starts), links=tuple(k for k in phase.links if k not in early)))
     if not projections:
         return None
-    shared = tuple(arrays)
-    return Program(shared, program.matrices, tuple(projections)), Program(shared, program.matrices, tuple(phases))
+    early, late = (Program(tuple(arrays), program.matrices, tuple(part)) for part in (projections, phases))
+    return _pruned(early), _pruned(late)
+
+
+def _pruned(program: Program) -> Program:
+    """The program without the arrays that none of its phases touches."""
+    used: set[int] = set()
+    for phase in program.phases:
+        used.update(phase.starts, (k.source for k in phase.links), (i.array for i in phase.code))
+    kept = sorted(used - {-1})
+    place = {-1: -1} | {array: k for k, array in enumerate(kept)}
+    phases = [
+        replace(
+            phase,
+            starts=tuple(place[start] for start in phase.starts),
+            links=tuple(replace(k, source=place[k.source]) for k in phase.links),
+            code=tuple(replace(i, array=place[i.array]) for i in phase.code),
+        )
+        for phase in program.phases
+    ]
+    return Program(tuple(program.arrays[k] for k in kept), program.matrices, tuple(phases))
 
 
 def input_gradient(gradient: InputGradient, size: str) -> Program:

@@ -242,6 +242,7 @@ std::vector<std::string> isa_names() {
 }  // namespace
 
 NB_MODULE(_kernels, m) {
+    nb::set_leak_warnings(false);  // plans and engines live in caches until the process ends
     m.attr("OPERATIONS") = operation_names();
     nb::class_<AnyPanels>(m, "Panels");
     nb::class_<PlanView>(m, "Plan").def(nb::init<int64_t, int64_t, int64_t, int32_t, int32_t, int64_t>());

@@ -156,7 +156,7 @@ class Engine:
         self, plan: Plan, sources: Mapping[Array, Rows], states: Mapping[str, StateMemory], out: Mapping[str, Weight],
         kept: int, threads: int,
     ) -> None:  # fmt: skip
-        """Write the gradients of the parameter matrices named in `out`: the sums over all steps of d ⊗ source."""
+        """Add to the matrices named in `out` their gradients: the sums over all steps of d ⊗ source."""
         by_source: dict[Array, list[int]] = {}
         for g in self.recurrence.matrix_gradients:
             if g.matrix in out:
@@ -218,7 +218,7 @@ class Block:
         return {array: Rows(address + item * offset, self.width, tokens) for array, offset in self.offsets.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Forward:
     """The step, whole or with the products of the inputs made before it over all steps at once."""
 
@@ -226,6 +226,16 @@ class Forward:
     projection: BoundKernel | None
     recurrence: BoundKernel | None
     projected: Block
+
+    @cached_property
+    def takes_tokens(self) -> bool:
+        """Whether the inputs are used in products only, so that a token is a row of a table."""
+        if self.projection is None or self.recurrence is None:
+            return False
+        program = self.recurrence.program
+        used = {i.array for phase in program.phases for i in phase.code if i.op.startswith("load")}
+        used |= {link.source for phase in program.phases for link in phase.links}
+        return not any(program.arrays[k].role == "input" for k in used)
 
     def splits(self, lanes: int, steps: int, threads: int) -> bool:
         """Whether the inputs' products are better made at once: few lanes make poor tiles. Never changes a bit."""

@@ -1,4 +1,5 @@
-// Sums over all steps: what the gradients of parameters are made of. Outputs are split over threads, steps never.
+// Sums over all steps: what the gradients of parameters are made of. Outputs are split over threads, steps never. Outer sums and
+// token sums are added to what their output holds.
 #pragma once
 
 #include "program.h"
@@ -71,7 +72,7 @@ private:
             for (int first = 0; first < columns; first += span, panel += static_cast<ptrdiff_t>(depth) * span) {
                 const int valid = columns - first < span ? columns - first : span;
                 T* corner = part.out + unit * part.row_stride + (column + first) * part.column_stride;
-                transfer(part, corner, units, valid, position == 0 ? Move::kClear : Move::kRead);
+                transfer(part, corner, units, valid, Move::kRead);
                 T* out[kMaxVectors];
                 for (int j = 0; j < kMaxVectors; ++j) out[j] = sum_ + j * Vector<T>::width;
                 tile_of<T>(units, kMaxVectors)(depth, a, panel, out, span);
@@ -80,7 +81,7 @@ private:
         }
     }
 
-    enum class Move { kClear, kRead, kWrite };
+    enum class Move { kRead, kWrite };
 
     // Between the output's corner and the tile's own memory.
     void transfer(const OuterPart<T>& part, T* corner, int units, int valid, Move move) {
@@ -88,9 +89,7 @@ private:
         for (int m = 0; m < units; ++m) {
             T* mine = sum_ + m * span;
             T* theirs = corner + m * part.row_stride;
-            if (move == Move::kClear)
-                __builtin_memset(mine, 0, sizeof(T) * span);
-            else if (part.column_stride == 1)
+            if (part.column_stride == 1)
                 move == Move::kRead ? load_row<T>(mine, theirs, span, valid) : store_row<T>(theirs, mine, valid);
             else
                 for (int k = 0; k < valid; ++k) {

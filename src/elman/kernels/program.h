@@ -149,7 +149,7 @@ struct MatrixView {
     ptrdiff_t row_stride, column_stride;
 };
 
-// The sum over positions of d ⊗ v: out[m, k] for the units m of all `parts` in turn.
+// Adds the sum over positions of d ⊗ v to out[m, k], for the units m of all `parts` in turn.
 template <class T>
 struct OuterPart {
     const T* d;            // [N, stride]
@@ -180,7 +180,7 @@ struct ColumnSum {
     T* out;
 };
 
-// out[token, m] += d[row, m] for every row; a row's token is tokens[row]. out is [., size] and zero before.
+// out[token, m] += d[row, m] for every row; a row's token is tokens[row].
 template <class T>
 struct TokenSum {
     const T* d;

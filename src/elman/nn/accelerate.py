@@ -1,0 +1,67 @@
+"""`accelerate(model)`: torch's recurrent layers in a model become ours, in place, with a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn.utils.parametrize import is_parametrized
+
+from elman.nn.path import FUSED_DTYPES
+from elman.nn.torch_layers import GRU, LSTM, RNN
+
+REPLACEMENTS: dict[type[torch.nn.Module], type[torch.nn.Module]] = {
+    torch.nn.LSTM: LSTM,
+    torch.nn.GRU: GRU,
+    torch.nn.RNN: RNN,
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `accelerate` did. `changed` and `left` give for each recurrent layer its name in the model and a sentence."""
+
+    changed: tuple[tuple[str, str], ...]
+    left: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {text}" for name, text in self.changed]
+        lines += [f"{name}: left alone, {text}" for name, text in self.left]
+        return "\n".join(lines) or "no recurrent layers found"
+
+
+def accelerate(model: torch.nn.Module) -> Report:
+    """Let the recurrent layers of `model` run on the fused kernels: a change of class, and nothing else.
+
+    Exactly `torch.nn.LSTM`, `GRU` and `RNN` change; weights, hooks and names stay as they are. Subclasses, layers on other
+    devices, of other element types, parametrised or quantised ones are left alone and reported. A second call changes nothing.
+    """
+    changed, left = [], []
+    for name, module in model.named_modules():
+        if isinstance(module, (LSTM, GRU, RNN)):
+            continue
+        reason = _obstacle(module)
+        if reason:
+            left.append((name or "the model itself", reason))
+        elif type(module) in REPLACEMENTS:
+            before = type(module)
+            module.__class__ = REPLACEMENTS[before]
+            changed.append((name or "the model itself", f"torch.nn.{before.__name__} is elman.nn.{before.__name__} now"))
+    return Report(tuple(changed), tuple(left))
+
+
+def _obstacle(module: torch.nn.Module) -> str:
+    """Why a recurrent module must stay as it is, or nothing (for any other module too)."""
+    if isinstance(module, torch.nn.RNNBase):
+        if is_parametrized(module):
+            return "its parameters are parametrised"
+        if type(module) not in REPLACEMENTS:
+            return f"{type(module).__name__} is a class of its own"
+        parameter = next(module.parameters())
+        if parameter.device.type != "cpu":
+            return f"it is on {parameter.device}"
+        if parameter.dtype not in FUSED_DTYPES:
+            return f"its element type is {parameter.dtype}"
+    elif "quantized" in type(module).__module__ and type(module).__name__ in ("LSTM", "GRU", "RNN"):
+        return "it is quantised"
+    return ""

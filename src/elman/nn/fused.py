@@ -1,0 +1,126 @@
+"""One direction of a layer on the kernels, as an operation that autograd and torch.compile know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.nn import _buffers as buffers
+from elman.nn.plans import PlanSpec
+from elman.nn.reference import reference
+from elman.nn.spec import LayerSpec, spec_of
+
+
+def forward(
+    spec: LayerSpec,
+    plan: PlanSpec,
+    tokens: Tensor | None,
+    inputs: Sequence[Tensor],
+    initial: Sequence[Tensor | None],
+    weights: Sequence[Tensor],
+) -> tuple[Tensor, list[Tensor]]:
+    """Output [N, size] and final states [B, size] of one direction of a layer.
+
+    Args:
+        spec: the cell at its sizes.
+        plan: how rows make sequences.
+        tokens: int64 [N] in place of the first input, each standing for a one-hot row, or None.
+        inputs: float [N, size] for each (other) input of the cell.
+        initial: [B, size] for each state, or None for the cell's own start.
+        weights: the slots of `elman.cells.layout`, then derived parameters (`LayerSpec.derive`).
+    """
+    edges, tensors = plan.edges, [*inputs, *initial, *weights]
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        output, *finals = Fused.apply(spec.key, plan.numbers, edges, tokens, len(inputs), len(initial), *tensors)
+    else:
+        results = _forward(spec.key, plan.numbers, edges, tokens, list(inputs), list(initial), list(weights), False)
+        output, *finals = results
+    return output, finals
+
+
+class Fused(torch.autograd.Function):
+    """The fused forward with its fused backward; differentiated twice, it goes through the reference."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, key: str, numbers: list[int], edges: Tensor | None, tokens: Tensor | None, n_inputs: int,
+        n_initial: int, *tensors: Tensor | None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        """Run, and keep what the gradient needs."""
+        inputs, initial, weights = _split(tensors, n_inputs, n_initial)
+        results = _forward(key, numbers, edges, tokens, inputs, initial, weights, True)
+        count = 1 + n_initial
+        ctx.key, ctx.numbers, ctx.counts = key, numbers, (n_inputs, n_initial)
+        ctx.save_for_backward(edges, tokens, *tensors, results[0], *results[count:])
+        ctx.set_materialize_grads(False)
+        return tuple(results[:count])
+
+    @staticmethod
+    def backward(ctx: Any, *d_results: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of all tensors."""
+        n_inputs, n_initial = ctx.counts
+        edges, tokens, *rest = ctx.saved_tensors
+        wanted = list(ctx.needs_input_grad[6:])
+        tensors, kept = rest[: len(wanted)], rest[len(wanted) :]
+        if torch.is_grad_enabled():
+            gradients = _again(ctx.key, ctx.numbers, edges, tokens, tensors, ctx.counts, d_results, wanted)
+        else:
+            inputs, initial, weights = _split(tensors, n_inputs, n_initial)
+            found = _backward(
+                ctx.key, ctx.numbers, edges, tokens, inputs, initial, weights, kept, list(d_results), wanted
+            )
+            gradients = [g if want else None for g, want in zip(found, wanted, strict=True)]
+        return (None,) * 6 + tuple(gradients)
+
+
+def _split(tensors: Sequence[Any], n_inputs: int, n_initial: int) -> tuple[list[Any], list[Any], list[Any]]:
+    behind = n_inputs + n_initial
+    return list(tensors[:n_inputs]), list(tensors[n_inputs:behind]), list(tensors[behind:])
+
+
+def _again(
+    key: str, numbers: list[int], edges: Tensor | None, tokens: Tensor | None, tensors: Sequence[Tensor | None],
+    counts: tuple[int, int], d_results: Sequence[Tensor | None], wanted: Sequence[bool],
+) -> list[Tensor | None]:  # fmt: skip
+    """Gradients that can be differentiated again: through the reference, from the saved inputs."""
+    inputs, initial, weights = _split(tensors, *counts)
+    output, finals = reference(spec_of(key), PlanSpec.of(numbers, edges), tokens, inputs, initial, weights)
+    pairs = [(r, d) for r, d in zip([output, *finals], d_results, strict=True) if d is not None and r.requires_grad]
+    sources = [t for t, want in zip(tensors, wanted, strict=True) if want and t is not None]
+    found = iter(
+        torch.autograd.grad(
+            [r for r, _ in pairs], sources, [d for _, d in pairs], create_graph=True, allow_unused=True
+        )
+    )
+    return [next(found) if want and t is not None else None for t, want in zip(tensors, wanted, strict=True)]
+
+
+_LIBRARY = torch.library.Library("elman", "FRAGMENT")
+_LIBRARY.define(
+    "forward(str key, int[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights, "
+    "bool training) -> Tensor[]"
+)
+_LIBRARY.define(
+    "backward(str key, int[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights, "
+    "Tensor[] kept, Tensor?[] d_results, bool[] wanted) -> Tensor[]"
+)
+_LIBRARY.impl("forward", buffers.forward, "CPU")
+_LIBRARY.impl("backward", buffers.backward, "CPU")
+torch.library.register_fake("elman::forward", buffers.fake_forward, lib=_LIBRARY)
+torch.library.register_fake("elman::backward", buffers.fake_backward, lib=_LIBRARY)
+
+
+def _forward(*args: Any) -> list[Tensor]:
+    """The operation: by torch's dispatcher in a compiled graph, where it is one opaque node, and directly elsewhere."""
+    compiling = torch.compiler.is_compiling()
+    results: list[Tensor] = torch.ops.elman.forward(*args) if compiling else buffers.forward(*args)
+    return results
+
+
+def _backward(*args: Any) -> list[Tensor]:
+    compiling = torch.compiler.is_compiling()
+    results: list[Tensor] = torch.ops.elman.backward(*args) if compiling else buffers.backward(*args)
+    return results

@@ -1,0 +1,199 @@
+"""`Recurrent`: a layer, or a stack of layers, of any cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman import cells
+from elman.cells.layout import TensorSlot, layout
+from elman.equations import Cell, Graph
+from elman.errors import ConfigError, EquationError, ShapeError
+from elman.nn.batch import Form, read_batch
+from elman.nn.path import Path, choose_path
+from elman.nn.spec import LayerSpec
+from elman.nn.stack import run_stack
+from elman.state import State
+
+
+class Recurrent(torch.nn.Module):
+    """Recurrent layers of a cell, built in or your own, on the fused kernels.
+
+    Args:
+        cell: a `Cell`, or the name of a built-in one.
+        input_size: D, features of a step of the cell's first input; with integer input, tokens are 0 … D - 1.
+        hidden_size: H.
+        num_layers: layers on top of one another.
+        sizes: sizes of the cell's other letters ({"P": 64}); those not named are H.
+        batch_first: dense input is [B, T, D] rather than [T, B, D].
+        dropout: share of the values between layers that training zeroes.
+        bidirectional: each layer also reads the sequences from their ends, and the outputs are joined.
+        device, dtype: of the parameters.
+
+    Parameters are named by group and layer, `W_l0`, `U_l0`, … (`_reverse` for the second direction); the members of a group are
+    stacked along the first axis in the order of the equations ([4*H, D]). They are drawn uniformly from ±1/√H.
+
+    Raises:
+        ConfigError: a size is not positive, or names a letter that the cell does not have.
+    """
+
+    def __init__(
+        self,
+        cell: Cell | str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        sizes: Mapping[str, int] | None = None,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.cell = cells.get(cell) if isinstance(cell, str) else cell
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
+        self.sizes = _sizes(self.graph, input_size, hidden_size, sizes or {})
+        if num_layers < 1 or not 0 <= dropout < 1:
+            raise ConfigError(f"num_layers must be at least 1 and dropout in [0, 1), got {num_layers} and {dropout}")
+        for layer in range(num_layers):
+            for direction in range(self.directions):
+                for slot in self._slots(layer):
+                    tensor = torch.empty(slot.shape, device=device, dtype=dtype)
+                    self.register_parameter(_name(slot, layer, direction), torch.nn.Parameter(tensor))
+        self.reset_parameters()
+
+    @property
+    def graph(self) -> Graph:
+        """The cell's equations."""
+        return self.cell.graph
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 where the layers are bidirectional."""
+        return 2 if self.bidirectional else 1
+
+    def layer_sizes(self, layer: int) -> dict[str, int]:
+        """The sizes of one layer: from the second on, D is what the layer below puts out."""
+        if layer == 0:
+            return self.sizes
+        return {**self.sizes, "D": self.sizes[self.graph.output_size] * self.directions}
+
+    def _slots(self, layer: int) -> tuple[TensorSlot, ...]:
+        return layout(self.graph, self.layer_sizes(layer))
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters uniformly from ±1/√H."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            torch.nn.init.uniform_(parameter, -bound, bound)
+
+    def _weights(self, layer: int, direction: int) -> tuple[LayerSpec, list[Tensor]]:
+        spec = LayerSpec.of(self.graph, self.layer_sizes(layer))
+        return spec, [getattr(self, _name(slot, layer, direction)) for slot in self._slots(layer)]
+
+    def forward(
+        self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None
+    ) -> tuple[Any, State]:
+        """Run over a batch of sequences.
+
+        Args:
+            input: float [T, B, D] ([B, T, D] with batch_first), [T, D] for one sequence, integer tokens [T, B] or [T], a
+                PackedSequence, or a Ragged. A cell of several inputs takes a tuple of these, scalars without a last axis.
+            state: what a previous call returned, or tensors [num_layers * directions, B, size] by name; by default the cell's
+                own start.
+
+        Returns:
+            the output, in the input's form with the output's size last, and the state after the last step.
+
+        Raises:
+            ShapeError, DtypeError: input or state do not fit the layer.
+        """
+        forms = tuple(input) if isinstance(input, (tuple, list)) and not hasattr(input, "batch_sizes") else (input,)
+        ports = self.graph.inputs
+        if len(forms) != len(ports):
+            raise ShapeError(f"{self.cell.name}: takes the inputs {', '.join(p.name for p in ports)}, got {len(forms)}")
+        widths = [self.sizes.get(port.size, 1) for port in ports]
+        batch = read_batch(self.cell.name, forms, widths, self.batch_first)
+        initial = self._initial(state, batch.plan.batch)
+        output, finals = run_stack(
+            batch,
+            self._weights,
+            initial,
+            num_layers=self.num_layers,
+            directions=self.directions,
+            dropout=self.dropout if self.training else 0.0,
+            fused=self._path(batch.values, initial).name == "fused",
+        )
+        starts = {port.name: port.start for port in self.graph.states}
+        after = dict(zip(starts, finals, strict=True))
+        return batch.restore(output), State(after, axis=1, start=starts)
+
+    def path(self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None) -> Path:
+        """Which path a call with this input takes, and why."""
+        forms = tuple(input) if isinstance(input, (tuple, list)) and not hasattr(input, "batch_sizes") else (input,)
+        widths = [self.sizes.get(port.size, 1) for port in self.graph.inputs]
+        batch = read_batch(self.cell.name, forms, widths, self.batch_first)
+        return self._path(batch.values, self._initial(state, batch.plan.batch))
+
+    def _path(self, values: Sequence[Tensor], initial: Sequence[Tensor | None]) -> Path:
+        floats = [v for v in values if v.is_floating_point()]
+        return choose_path(self, [*floats, *initial, *self.parameters()])
+
+    def _initial(self, state: Mapping[str, Tensor] | None, batch: int) -> list[Tensor | None]:
+        """The states by order of the cell, checked."""
+        ports = self.graph.states
+        if state is None:
+            return [None] * len(ports)
+        if set(state) != {port.name for port in ports}:
+            names = ", ".join(port.name for port in ports)
+            raise ShapeError(f"{self.cell.name}: state must name {names}, got {', '.join(state) or 'nothing'}")
+        for port in ports:
+            expected = (self.num_layers * self.directions, batch, self.sizes.get(port.size, 1))
+            if tuple(state[port.name].shape) != expected:
+                got = list(state[port.name].shape)
+                raise ShapeError(f"{self.cell.name}: state {port.name} must be {list(expected)}, got {got}")
+        return [state[port.name] for port in ports]
+
+    def get_extra_state(self) -> dict[str, str]:
+        """What must be equal where the weights are loaded again: the hash of the equations."""
+        return {"cell": self.cell.name, "graph": self.graph.hash}
+
+    def set_extra_state(self, state: Mapping[str, str]) -> None:
+        """Refuse weights of other equations. Raises EquationError."""
+        if state.get("graph") != self.graph.hash:
+            raise EquationError(
+                f"{self.cell.name}: these weights belong to other equations (cell {state.get('cell')!r}, hash "
+                f"{str(state.get('graph'))[:12]}, here {self.graph.hash[:12]}); load them into the cell that they were trained with"
+            )
+
+    def extra_repr(self) -> str:
+        """The layer in one line."""
+        parts = [self.cell.name, str(self.input_size), str(self.hidden_size)]
+        parts += [f"num_layers={self.num_layers}"] if self.num_layers > 1 else []
+        parts += [f"{name}={getattr(self, name)}" for name in ("batch_first", "dropout", "bidirectional") if getattr(self, name)]
+        return ", ".join(parts)
+
+
+def _name(slot: TensorSlot, layer: int, direction: int) -> str:
+    return f"{slot.name}_l{layer}" + ("_reverse" if direction else "")
+
+
+def _sizes(graph: Graph, input_size: int, hidden_size: int, others: Mapping[str, int]) -> dict[str, int]:
+    """A number for each letter of the cell."""
+    unknown = sorted(set(others) - set(graph.letters) | set(others) & {"D", "H"})
+    if unknown:
+        free = [letter for letter in graph.letters if letter not in "DH"]
+        raise ConfigError(f"{graph.name}: sizes names {unknown[0]!r}; its own letters are {', '.join(free) or 'none'}")
+    sizes = {letter: int(others.get(letter, hidden_size)) for letter in graph.letters}
+    sizes |= {"D": int(input_size), "H": int(hidden_size)}
+    for letter, size in sizes.items():
+        if size < 1:
+            raise ConfigError(f"{graph.name}: size {letter} must be at least 1, got {size}")
+    return sizes
