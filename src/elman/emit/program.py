@@ -167,7 +167,7 @@ class _Compiler:
             index = stack.pop()
             if index not in found:
                 found.add(index)
-                stack += [] if self._is_leaf(index) else self.nodes[index].args
+                stack += [] if self._is_leaf(index) else self._operands(index)
         return found
 
     def _parts(self, index: int, uses: Sequence[int]) -> list[int]:
@@ -181,7 +181,7 @@ class _Compiler:
         terms = self._terms(index, uses) if node.op in ("add", "sub") else []
         products = [n for sign, n in terms if sign > 0 and self.nodes[n].op in PRODUCTS and uses[n] == 1]
         if not products:
-            return list(node.args)
+            return list(self._operands(index))
         start = next((n for sign, n in terms if sign > 0 and self.nodes[n].op == "vector"), None)
         rest = [(sign, n) for sign, n in terms if n not in products and n != start]
         products.sort(key=lambda n: (source_rank(self.nodes, n), self.nodes[n].args[0]))
