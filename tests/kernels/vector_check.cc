@@ -35,7 +35,8 @@ void check_lanes() {
     const T nan = T(NAN);
     const struct {
         T a, b, least, most;
-    } cases[] = {{1, 2, 1, 2}, {2, 1, 1, 2}, {-3, -3, -3, -3}, {nan, 1, nan, nan}, {1, nan, nan, nan}, {nan, nan, nan, nan}};
+    } cases[] = {{1, 2, 1, 2},       {2, 1, 1, 2},       {-3, -3, -3, -3},
+                 {nan, 1, nan, nan}, {1, nan, nan, nan}, {nan, nan, nan, nan}};
     const auto same = [](T x, T y) { return x == y || (std::isnan(x) && std::isnan(y)); };
     for (const auto& c : cases) {
         const elman::vec<T> a = elman::broadcast<T>(c.a), b = elman::broadcast<T>(c.b);
