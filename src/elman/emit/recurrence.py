@@ -178,10 +178,10 @@ class _Emitter:
     def _choose_saved(self, roots: Sequence[int]) -> list[int]:
         """The forward values to keep: what the backward step reads and cannot cheaply compute again."""
         wanted = sorted(self._read_by_backward(roots))
-        saved = {n for n in wanted if not self._available(n) and self.nodes[n].op not in CHEAP and not self._again(n)}
+        saved = {n for n in wanted if not self._available(n) and not self._cheap(n) and not self._again(n)}
         saved |= {o.source for o in self.derivative.outers if not self._available(o.source)}
         for n in wanted:
-            if n not in saved and self.nodes[n].op in CHEAP:
+            if n not in saved and self._cheap(n):
                 missing = self._missing(n, saved)
                 saved |= missing if len(missing) <= 1 else {n}
         return sorted(saved)
@@ -205,16 +205,25 @@ class _Emitter:
         """Whether a forward value lies in memory anyway."""
         return self.nodes[n].op in ("input", "state", "vector", "constant", "count") or n in self.results
 
+    def _cheap(self, n: int) -> bool:
+        """Whether a value costs little to compute again from its operands; a sum of products never does."""
+        node = self.nodes[n]
+        return node.op in CHEAP and not (node.op in ("add", "sub") and any(self._of_products(arg) for arg in node.args))
+
+    def _of_products(self, n: int) -> bool:
+        node = self.nodes[n]
+        return node.op in PRODUCTS or (node.op in ("add", "sub") and any(self._of_products(arg) for arg in node.args))
+
     def _again(self, n: int) -> bool:
         """Whether a function is computed again rather than kept: where its operands lie in memory anyway."""
         node = self.nodes[n]
-        return node.op not in PRODUCTS and node.op != "sum" and all(self._available(arg) for arg in node.args)
+        return node.op not in PRODUCTS and node.op != "sum" and not self._of_products(n) and all(self._available(arg) for arg in node.args)
 
     def _missing(self, n: int, saved: set[int]) -> set[int]:
         """What would have to be kept so that a cheap value can be computed again."""
         if n in saved or self._available(n) or self._again(n):
             return set()
-        if self.nodes[n].op not in CHEAP:
+        if not self._cheap(n):
             return {n}
         node = self.nodes[n]
         args = node.args[:1] if node.op == "spread" else node.args
