@@ -1,0 +1,187 @@
+"""The cells under test, the built-in ones and some that only these tests know, and what a test does with one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from elman import abs, cell, cells, exp, layer_norm, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where
+from elman.equations import Cell
+from elman.kernels import poisoned
+from elman.nn import Recurrent
+
+Tensors = dict[str, Tensor]
+
+
+@cell(states="h c")
+def user_layer_norm_lstm(x, h, c, W, U, g, b):
+    """Another layer-normalised LSTM than the built-in one: each gate by itself, its products summed before."""
+    i = sigmoid(g.i * layer_norm(W.i @ x + U.i @ h) + b.i)
+    f = sigmoid(g.f * layer_norm(W.f @ x + U.f @ h) + b.f)
+    n = tanh(g.n * layer_norm(W.n @ x + U.n @ h) + b.n)
+    o = sigmoid(g.o * layer_norm(W.o @ x + U.o @ h) + b.o)
+    c = f * c + i * n
+    h = o * tanh(g.c * layer_norm(c) + b.c)
+    return h, c
+
+
+@cell(states="h")
+def stages(x, h, W, U, V, b):
+    """A product of what a product made, twice, and once through a transpose."""
+    r = sigmoid(W.r @ x + U.r @ h + b.r)
+    q = tanh(U.q @ (r * h) + V.q @ x)
+    n = tanh(W.n @ x + U.q.T @ (r * q) + b.n)
+    h = 0.75 * h + 0.25 * n
+    return h
+
+
+@cell(states="h:P c", output="y")
+def readout(x, h, c, W, U, V, R, b):
+    """The output is no state, and the state that feeds back has a size of its own."""
+    f = sigmoid(W.f @ x + U.f @ h + b.f)
+    c = f * c + (1 - f) * tanh(W.c @ x + U.c @ h)
+    h = tanh(R @ c)
+    y = V.c @ c * sigmoid(V.h @ h + b.y)
+    return h, c, y
+
+
+@cell(states="h m", start={"h": 0.5, "m": -2.0})
+def warm(x, h, m, W, U, V, b):
+    """States that do not begin at zero."""
+    h = tanh(W @ x + U @ h + V @ m + b)
+    m = 0.9 * m + 0.1 * h
+    return h, m
+
+
+@cell(inputs="x dt:1 gain:1", states="h s:1", start={"s": 1.0})
+def scalars(x, dt, gain, h, s, W, U, b):
+    """Inputs and a state that are numbers, not vectors."""
+    s = s + dt * (gain - s)
+    h = h + dt * (tanh(gain * (W @ x) + U @ h + b) - s * h)
+    return h, s
+
+
+@cell(inputs="x z:D", states="h p:D e", output="y")
+def delay(x, z, h, p, e, W, U, V):
+    """A state that is the last input, one that is never written, and an output that is the state before the step."""
+    y = h + e
+    h = tanh(W.x @ x + W.z @ z + V @ p + U @ h)
+    return h, x, e, y
+
+
+@cell(inputs="x:H", states="h")
+def smoothing(x, h, w):
+    """No product at all."""
+    h = sigmoid(w) * h + (1 - sigmoid(w)) * x
+    return h
+
+
+@cell(states="h")
+def every_operation(x, h, W, u, v, b):
+    """What the other cells leave out."""
+    a = W.a @ x + u.a * h + b.a
+    e = sqrt(1 + a * a) - log(1 + exp(-abs(a))) + softplus(b.e - W.e @ x)
+    s = where(e > 1.5, minimum(e, 3.0), maximum(u.s * h, -0.5) / (1 + abs(v)))
+    h = relu(s) - 0.5 * tanh(h + layer_norm(v * a, eps=0.1)) * sigmoid(e)
+    return h
+
+
+OWN = (user_layer_norm_lstm, stages, readout, warm, scalars, delay, smoothing, every_operation)
+CELLS: Mapping[str, Cell] = {**cells.REGISTRY, **{c.name: c for c in OWN}}
+
+# (D, H, T, B): each of the sizes around a vector's and a tile's width on either side, one step and several, one lane and
+# more than two tiles of lanes.
+SHAPES = ((7, 1, 5, 3), (1, 7, 9, 1), (65, 63, 5, 17), (63, 65, 1, 3), (64, 64, 5, 1), (7, 65, 9, 17))
+
+
+def layer(cell: Cell, d: int, h: int, dtype: torch.dtype = torch.float32, **options: object) -> Recurrent:
+    """A layer of input size `d` (or `h`, where the cell wants it so), hidden size `h` and sizes of their own, repeatable."""
+    torch.manual_seed(1000 * d + h)
+    free = {letter: h // 2 + k for k, letter in enumerate(cell.graph.letters, 1) if letter not in "DH"}
+    return Recurrent(cell, d, h, sizes=free, dtype=dtype, **options)  # type: ignore[arg-type]
+
+
+def draw_inputs(layer: Recurrent, steps: int, batch: int, seed: int = 0) -> tuple[Tensor, ...]:
+    """[T, B, size] for each input; for scalars [T, B] in (0, 1), as lengths of time are."""
+    generator = torch.Generator().manual_seed(seed)
+    dtype = next(layer.parameters()).dtype
+    inputs = []
+    for port in layer.graph.inputs:
+        if port.size == "1":
+            inputs.append(torch.rand(steps, batch, generator=generator, dtype=dtype))
+        else:
+            inputs.append(torch.randn(steps, batch, layer.sizes[port.size], generator=generator, dtype=dtype))
+    return tuple(inputs)
+
+
+def draw_state(layer: Recurrent, batch: int, seed: int = 1) -> Tensors:
+    """[layers * directions, B, size] for each state, between 1/4 and 1: some cells divide by a state."""
+    generator = torch.Generator().manual_seed(seed)
+    dtype = next(layer.parameters()).dtype
+    stack = layer.num_layers * layer.directions
+    sizes = {port.name: layer.sizes.get(port.size, 1) for port in layer.graph.states}
+    return {
+        n: 0.25 + 0.75 * torch.rand(stack, batch, size, generator=generator, dtype=dtype) for n, size in sizes.items()
+    }
+
+
+def run(
+    layer: Recurrent, inputs: Sequence[object], state: Mapping[str, Tensor] | None = None
+) -> tuple[Tensor, Tensors]:
+    """Output and final states by the fused path, without gradients. Whatever cannot take it fails."""
+    form = inputs[0] if len(inputs) == 1 else tuple(inputs)
+    assert layer.path(form, state).name == "fused"  # type: ignore[arg-type]
+    with torch.no_grad():
+        output, after = layer(form, state)
+    return output, dict(after)
+
+
+def part(inputs: Sequence[Tensor], steps: slice | Tensor | list[int] = slice(None), batch: object = slice(None)) -> tuple[Tensor, ...]:  # fmt: skip
+    """Some steps and some sequences of dense inputs."""
+    return tuple(x[steps][:, batch] for x in inputs)  # type: ignore[index]
+
+
+def choose(state: Tensors | None, batch: object) -> Tensors | None:
+    """Some sequences of a state."""
+    return None if state is None else {name: value[:, batch] for name, value in state.items()}  # type: ignore[index]
+
+
+def same(actual: tuple[Tensor, Tensors], expected: tuple[Tensor, Tensors], what: object) -> None:
+    """Assert that outputs and states are equal, bit for bit."""
+    pairs = {"output": (actual[0], expected[0])} | {n: (actual[1][n], expected[1][n]) for n in expected[1]}
+    for name, (a, e) in pairs.items():
+        assert a.dtype == e.dtype and a.shape == e.shape, f"{what}: {name} is {list(a.shape)}, expected {list(e.shape)}"
+        if not torch.equal(a, e):
+            off = (a != e) & ~(a.isnan() & e.isnan())
+            assert not off.any(), f"{what}: {name} differs in {int(off.sum())} of {a.numel()} elements, first {off.nonzero()[0].tolist()}"  # fmt: skip
+
+
+def chunkings(steps: int) -> list[list[int]]:
+    """Ways to cut a sequence: step by step, in two, with empty pieces."""
+    halves = [steps // 2, steps - steps // 2]
+    return [[1] * steps, halves, [0, steps - 1, 0, 1, 0]]
+
+
+def spans(lengths: Sequence[int]) -> list[slice]:
+    """The rows of pieces of these lengths that stand one after another."""
+    edges = list(itertools.accumulate(lengths, initial=0))
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+
+@contextmanager
+def poisoned_memory() -> Iterator[None]:
+    """NaN in all scratch memory and in every new tensor: what is read before it is written shows."""
+    before = torch.utils.deterministic.fill_uninitialized_memory
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.use_deterministic_algorithms(True)
+    try:
+        with poisoned():
+            assert torch.empty(3).isnan().all()
+            yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = before

@@ -1,0 +1,46 @@
+"""Over what the battery goes: cells, instruction sets and element types; and the settings that a test may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from elman.equations import Cell
+from elman.kernels import available_isas, forced_isa
+from tests.conformance.cases import CELLS
+
+ISAS = available_isas()
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+# The pair that most people run, and the one that is least like it, are checked by `make test-fast`; the rest by `make test`.
+FAST = {(ISAS[-1], "float32"), (ISAS[0], "float64")}
+PAIRS = [
+    pytest.param((isa, name), id=f"{isa}-{name}", marks=() if (isa, name) in FAST else pytest.mark.slow)
+    for isa in ISAS
+    for name in DTYPES
+]
+
+
+@pytest.fixture(params=CELLS.values(), ids=CELLS.keys())
+def cell(request: pytest.FixtureRequest) -> Cell:
+    """Every registered cell, and those of `cases`."""
+    return request.param
+
+
+@pytest.fixture(params=PAIRS)
+def dtype(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
+    """Each element type on each instruction set, which is in use while the test runs."""
+    isa, name = request.param
+    with forced_isa(isa):
+        yield DTYPES[name]
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Two threads, whatever the machine has and whatever a test sets."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
