@@ -53,7 +53,7 @@ def demo(
     """
     if seconds <= 0:
         raise ConfigError(f"--seconds must be above 0, got {seconds}")
-    settings = TextConfig(minutes=seconds / 60, seed=seed, validations=20)
+    settings = TextConfig(file="", minutes=seconds / 60, seed=seed, validations=20)
     data = load_text(settings)
     say(
         f"the text: {len(data.training) + len(data.validation):,} characters, {len(data.vocabulary)} different; "

@@ -65,7 +65,7 @@ class TextSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 class TextConfig(TextSettings, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """All that a run on a text is made from: the settings, and the file ("" is the demo text)."""
 
-    file: str = ""
+    file: str
 
 
 _RANGES: dict[str, tuple[str, float, float]] = {

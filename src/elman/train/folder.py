@@ -23,24 +23,25 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint.safetensors"
         self.model = self.path / MODEL
 
-    def create(self, overwrite: bool = False) -> None:
-        """Make the folder, empty of any run.
+    def check(self, overwrite: bool = False) -> None:
+        """Raise ConfigError where no run may begin: in a file, or (unless `overwrite`) in a folder with something."""
+        if not self.path.is_dir():
+            if self.path.exists():
+                raise ConfigError(f"{self.path}: a folder for the run expected, got a file; choose another with --run")
+        elif not overwrite and any(self.path.iterdir()):
+            raise ConfigError(
+                f"{self.path} is not empty: continue its run with --resume, begin anew with --overwrite, "
+                "or choose another folder with --run"
+            )
 
-        Args:
-            overwrite: take the files of an earlier run away; other files stay.
+    def create(self) -> None:
+        """Make the folder, or take the files of an earlier run out of it; other files stay.
 
         Raises:
-            ConfigError: there is something already, or the folder cannot be made.
+            ConfigError: it cannot be made.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"{self.path}: a folder for the run expected, got a file; choose another with --run")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not overwrite and any(self.path.iterdir()):
-                raise ConfigError(
-                    f"{self.path} is not empty: continue its run with --resume, begin anew with --overwrite, "
-                    "or choose another folder with --run"
-                )
             for path in (self.checkpoint, self.model, self.metrics, self.config):
                 path.unlink(missing_ok=True)
         except OSError as error:

@@ -36,6 +36,7 @@ def train_text(
         Stopped: by Ctrl-C or SIGTERM; `resume_text` goes on.
     """
     config.check(settings)
+    folder.check(overwrite)
     chosen = msgspec.structs.replace(
         settings,
         cell=settled(settings.cell),
@@ -44,8 +45,8 @@ def train_text(
     )
     with _threads(chosen.threads):
         data = load_text(settings)
-        model = _model(chosen, data)
-        folder.create(overwrite)
+        model = _model(settings, data)
+        folder.create()
         config.write(folder.config, chosen)
         return TextTraining(chosen, data, model, folder, listen).run()
 
@@ -65,7 +66,8 @@ def resume_text(folder: RunFolder, *, given: TextConfig | None = None, listen: L
     """
     folder.open()
     chosen = config.read(folder.config)
-    _agree(given or TextConfig(), chosen, folder)
+    if given is not None:
+        _agree(given, chosen, folder)
     with _threads(chosen.threads):
         data = load_text(chosen)
         training = TextTraining(chosen, data, _model(chosen, data), folder, listen)
@@ -85,7 +87,7 @@ def _model(chosen: TextConfig, data: TextData) -> LanguageModel:
 
 
 def _agree(given: TextConfig, chosen: TextConfig, folder: RunFolder) -> None:
-    default = TextConfig()
+    default = TextConfig(file="")
     for name in given.__struct_fields__:
         value, own = getattr(given, name), getattr(chosen, name)
         same = {"cell": settled(str(value)), "file": str(Path(str(value)).resolve())}.get(name, value) == own

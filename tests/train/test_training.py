@@ -1,0 +1,168 @@
+"""A run: what it learns, what it leaves, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from elman.errors import ConfigError, DataError
+from elman.formats import model_file
+from elman.train import config as config_file
+from elman.train.config import TextConfig
+from elman.train.data import load_text
+from elman.train.folder import RunFolder
+from elman.train.loop import TrainingDiverged
+from elman.train.report import Report
+from elman.train.text import train_text
+
+Small = Callable[..., TextConfig]
+
+
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
+def test_learns_a_verse(small: Small, tmp_path: Path, cell: str) -> None:
+    """Entropy of the verse given enough past is 0; single letters alone leave more than 4 bits."""
+    reports: list[Report] = []
+    config = small(cell=cell, hidden=32, steps=150, batch=4, chunk=20, learning_rate=1e-2)
+    outcome = train_text(config, RunFolder(tmp_path / "run"), listen=reports.append)
+    assert outcome.bits_per_character < 1.0
+    assert reports[0].bits > 4
+    assert reports[-1].bits < 1.5
+    assert outcome.steps == len(reports) == 150
+
+
+def test_what_a_run_leaves(small: Small, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "deep" / "run")
+    outcome = train_text(small(seed=5), folder)
+    names = sorted(path.name for path in folder.path.iterdir())
+    assert names == ["checkpoint.safetensors", "config.toml", "metrics.jsonl", "model.safetensors"]
+    assert config_file.read(folder.config) == small(seed=5)
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "validation"] == [6, 12, 18, 24]
+    assert [line["step"] for line in lines if line["kind"] == "training"] == list(range(1, 25))
+    model = model_file.load(folder.model)
+    assert model.extra["bits_per_character"] == outcome.bits_per_character
+    assert model.extra["step"] == outcome.step_of_best
+
+
+def test_the_model_file_is_the_best_not_the_last(tmp_path: Path) -> None:
+    """A text whose end is unlike its beginning: what is learned of the beginning soon hurts."""
+    path = tmp_path / "turn.txt"
+    path.write_text("ab" * 400 + "ba" * 5 + "aabb" * 60)
+    folder = RunFolder(tmp_path / "run")
+    config = TextConfig(
+        file=str(path),
+        hidden=12,
+        batch=3,
+        chunk=7,
+        steps=120,
+        validations=30,
+        validation=0.2,
+        learning_rate=3e-2,
+        threads=1,
+    )
+    outcome = train_text(config, folder)
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    bits = {line["step"]: line["bits_per_character"] for line in lines if line["kind"] == "validation"}
+    assert outcome.bits_per_character == min(bits.values())
+    assert outcome.step_of_best < 120
+    assert bits[outcome.step_of_best] < bits[120]
+    assert model_file.load(folder.model).extra["step"] == outcome.step_of_best
+
+
+def test_the_seed_decides(small: Small, tmp_path: Path) -> None:
+    runs = [RunFolder(tmp_path / name) for name in "abc"]
+    for folder, seed in zip(runs, (1, 1, 2), strict=True):
+        train_text(small(seed=seed), folder)
+    a, b, c = (folder.model.read_bytes() for folder in runs)
+    assert a == b
+    assert a != c
+
+
+def test_the_number_of_threads_is_kept_and_given_back(small: Small, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    seen: list[int] = []
+    folder = RunFolder(tmp_path / "run")
+    train_text(small(threads=1), folder, listen=lambda report: seen.append(torch.get_num_threads()))
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
+    other = RunFolder(tmp_path / "other")
+    train_text(small(threads=0, steps=1), other)
+    assert config_file.read(other.config).threads == before
+
+
+def test_a_clock_ends_a_run(small: Small, tmp_path: Path) -> None:
+    outcome = train_text(small(steps=None, minutes=0.3 / 60), RunFolder(tmp_path / "run"))
+    assert 0.3 <= outcome.seconds < 5
+    assert outcome.step_of_best > 0
+
+
+def test_divergence_is_told(small: Small, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match="try a lower --learning-rate"):
+        train_text(small(learning_rate=1e38, warmup=0.0), RunFolder(tmp_path / "run"))
+
+
+def test_a_folder_with_something_in_it(small: Small, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    note = folder.path / "note.txt"
+    note.write_text("mine")
+    with pytest.raises(ConfigError, match=r"is not empty.*--resume.*--overwrite"):
+        train_text(small(), folder)
+    train_text(small(), folder, overwrite=True)
+    first = folder.model.read_bytes()
+    train_text(small(seed=3), folder, overwrite=True)
+    assert folder.model.read_bytes() != first
+    assert note.read_text() == "mine"
+    steps = [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines()]
+    assert steps.count(1) == 1
+
+
+def test_a_file_where_the_folder_should_be(small: Small, text_file: Path) -> None:
+    with pytest.raises(ConfigError, match="got a file"):
+        train_text(small(), RunFolder(text_file))
+
+
+def test_refusals_leave_no_folder(small: Small, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    for config, error in [
+        (small(batch=5000), DataError),
+        (small(cell="nosuch"), ConfigError),
+        (small(hidden=0), ConfigError),
+    ]:
+        with pytest.raises(error):
+            train_text(config, folder)
+    assert not folder.path.exists()
+
+
+def test_a_cell_with_more_inputs_is_refused(small: Small, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="leaky_elman takes the inputs x, dt"):
+        train_text(small(cell="leaky_elman"), RunFolder(tmp_path / "run"))
+
+
+def test_the_end_is_held_out(small: Small, text_file: Path) -> None:
+    data = load_text(small(validation=0.25))
+    text = text_file.read_text()
+    assert data.vocabulary.decode(np.concatenate([data.training, data.validation])) == text
+    assert len(data.validation) == round(len(text) / 4)
+
+
+def test_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "noise"
+    file.write_bytes(bytes(range(256)) * 4)
+    config = TextConfig(file=str(file), bytes=True, hidden=4, batch=2, chunk=5, steps=2, threads=1)
+    train_text(config, RunFolder(tmp_path / "run"))
+    assert load_text(config).training[:300].tolist() == [*range(256), *range(44)]
+
+
+def test_too_short_to_hold_anything_out(tmp_path: Path) -> None:
+    file = tmp_path / "short.txt"
+    file.write_text("abcdefgh")
+    with pytest.raises(DataError, match="2 at least are needed"):
+        load_text(TextConfig(file=str(file)))
+    with pytest.raises(DataError, match="smaller --batch"):
+        load_text(TextConfig(file=str(file), validation=0.5))
