@@ -21,7 +21,9 @@ def _relu(xp: Namespace, v: Array) -> Array:
 
 
 def _softplus(xp: Namespace, v: Array) -> Array:
-    return _relu(xp, v) + xp.log1p(xp.exp(-xp.abs(v)))
+    # v or -v is chosen, not |v|: at 0 every derivative is right too, where relu and |v| would add their subgradients.
+    positive, zero = v >= 0, xp.zeros_like(v)
+    return xp.where(positive, v, zero) + xp.log1p(xp.exp(xp.where(positive, -v, v)))
 
 
 def _layer_norm(xp: Namespace, vectors: Sequence[Array], index: int, eps: float) -> Array:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from elman.errors import EquationError
@@ -93,7 +94,7 @@ class Graph:
         found |= {port.size for port in self.inputs + self.states} | {self.output_size}
         return tuple(sorted(found - {SCALAR}, key=lambda letter: ("DH".find(letter) % 3, letter)))
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of what the equations mean: names of locals, lines and the cell's own name do not count."""
         meaning = self.to_json()

@@ -32,7 +32,7 @@ def forward(
         initial: [B, size] for each state, or None for the cell's own start.
         weights: the slots of `elman.cells.layout`, then derived parameters (`LayerSpec.derive`).
     """
-    edges, tensors = plan.edges, [*inputs, *initial, *weights]
+    edges, tensors = plan.tensor, [*inputs, *initial, *weights]
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         output, *finals = Fused.apply(spec.key, plan.numbers, edges, tokens, len(inputs), len(initial), *tensors)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -34,7 +34,7 @@ class PlanSpec:
     """How the rows of a batch make sequences.
 
     `kind` DENSE: row t * batch + b; BATCH_FIRST: row b * steps + t; RAGGED: `edges` are offsets [B + 1]; PACKED: `edges` are
-    torch's batch sizes [T].
+    torch's batch sizes [T]. `resets`, bool [N] by row: there the states begin anew, in the order of the visit.
     """
 
     kind: int
@@ -42,28 +42,48 @@ class PlanSpec:
     batch: int
     reverse: bool = False
     edges: torch.Tensor | None = None
+    resets: torch.Tensor | None = None
 
     def reversed(self) -> PlanSpec:
         """The same sequences, visited from their ends."""
-        return PlanSpec(self.kind, self.steps, self.batch, not self.reverse, self.edges)
+        return replace(self, reverse=not self.reverse)
 
     @property
     def numbers(self) -> list[int]:
-        """Everything but the edges."""
-        return [self.kind, self.steps, self.batch, int(self.reverse)]
+        """Everything but the tensors, and how many rows `resets` has (-1: there is none)."""
+        return [self.kind, self.steps, self.batch, int(self.reverse), -1 if self.resets is None else len(self.resets)]
+
+    @property
+    def tensor(self) -> torch.Tensor | None:
+        """The edges and the resets, int64, one behind the other: an operation's one tensor."""
+        parts = [part.long() for part in (self.edges, self.resets) if part is not None]
+        return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else None
 
     @classmethod
-    def of(cls, numbers: list[int], edges: torch.Tensor | None) -> PlanSpec:
-        """From `numbers` and the edges."""
-        kind, steps, batch, reverse = numbers
-        return cls(kind, steps, batch, bool(reverse), edges)
+    def of(cls, numbers: list[int], tensor: torch.Tensor | None) -> PlanSpec:
+        """From `numbers` and `tensor`."""
+        kind, steps, batch, reverse, count = numbers
+        edges, resets = tensor, None
+        if tensor is not None and count >= 0:
+            behind = len(tensor) - count
+            edges, resets = tensor[:behind] if kind in (RAGGED, PACKED) else None, tensor[behind:].bool()
+        return cls(kind, steps, batch, bool(reverse), edges, resets)
 
     def bind(self) -> BoundPlan:
         """The plan, kept for dense batches."""
-        if self.edges is None:
+        if self.edges is None and self.resets is None:
             return _regular(self.kind, self.steps, self.batch, self.reverse)
+        return BoundPlan.of(self._lanes(torch.get_num_threads()))
+
+    def _lanes(self, threads: int) -> lanes.LanePlan:
+        resets = None if self.resets is None else self.resets.numpy()
+        if self.kind == DENSE:
+            return lanes.dense(self.steps, self.batch, self.reverse, resets, threads=threads)
+        if self.kind == BATCH_FIRST:
+            return lanes.ragged(np.arange(self.batch + 1) * self.steps, self.reverse, resets, threads=threads)
+        assert self.edges is not None
         make = lanes.packed if self.kind == PACKED else lanes.ragged
-        return BoundPlan.of(make(self.edges.numpy(), self.reverse, threads=torch.get_num_threads()))
+        return make(self.edges.numpy(), self.reverse, resets, threads=threads)
 
 
 @lru_cache(maxsize=32)
