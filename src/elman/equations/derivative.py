@@ -137,13 +137,13 @@ def _abs(r: _Reverse, n: int, d: int) -> list[int | None]:
 
 def _extremum(r: _Reverse, n: int, d: int) -> list[int | None]:
     a, b = r.node(n).args
-    if r.node(n).op == "minimum":
-        a, b = b, a
     zero, half = r.number(0), r.op("mul", d, r.number(0.5))
     first, second = r.op("greater", a, b), r.op("greater", b, a)
+    if r.node(n).op == "minimum":
+        first, second = second, first
     d_a = r.op("where", first, d, r.op("where", second, zero, half))
     d_b = r.op("where", second, d, r.op("where", first, zero, half))
-    return [d_a, d_b] if r.node(n).op == "maximum" else [d_b, d_a]
+    return [d_a, d_b]
 
 
 def _where(r: _Reverse, n: int, d: int) -> list[int | None]:
