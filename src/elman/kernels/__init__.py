@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from elman.errors import KernelError
 from elman.kernels import _kernels
-from elman.kernels._kernels import Plan, available_isas, default_threads, isa, team
+from elman.kernels._kernels import Plan, available_isas, isa, team
 from elman.kernels.engine import Block, Engine, Forward, Packed, Rows, StateMemory, Weight, engine
 
 __all__ = [
@@ -17,6 +18,14 @@ __all__ = [
 
 if _kernels.isa_error():
     raise KernelError(_kernels.isa_error())
+
+
+def default_threads() -> int:
+    """ELMAN_NUM_THREADS, or the number of cores that this process may use. Raises KernelError where the variable is no number."""
+    count = _kernels.default_threads()
+    if count < 1:
+        raise KernelError(f"ELMAN_NUM_THREADS must be a positive whole number, got {os.environ.get('ELMAN_NUM_THREADS')!r}")
+    return count
 
 
 @contextmanager

@@ -26,10 +26,8 @@ P* at(int64_t address) {
     return reinterpret_cast<P*>(static_cast<intptr_t>(address));
 }
 
-int team_for(double operations, int threads) {
-    const double worth = operations / kWorthAThread;
-    return worth < 2 ? 1 : worth < threads ? static_cast<int>(worth) : threads;
-}
+// All threads or one: an OpenMP runtime keeps its idle threads for one size of team.
+int team_for(double operations, int threads) { return operations < 2 * kWorthAThread ? 1 : threads; }
 
 // A share of the work for each thread of a team, subnormals flushed.
 template <class Work>
@@ -140,7 +138,7 @@ private:
         const Run<T> task{&program, bindings.data(), moving.data(), states.data(), panels.get<T>(), plan ? &plan->plan : nullptr,
                           plan ? plan->plan.steps : steps, backward, workspace};
         int team = team_for(bound_.operations() * static_cast<double>(task.steps), threads);
-        if (plan && plan->plan.lane_count < team) team = plan->plan.lane_count;
+        if (plan && plan->plan.lane_count < 2) team = 1;
         const auto run = bound_.functions<T>().run;
         share_out(team, [&](int index, int count) { run(task, index, count); });
     }

@@ -13,13 +13,14 @@ namespace {
 constexpr int kLaneChunk = 48;  // lanes that walk together: their rows stay in the second-level cache
 constexpr int kRowChunk = 192;  // rows of a program without steps
 
-// Hands out a worker's scratch memory, each piece on a cache line of its own.
+// Hands out a worker's scratch memory, each piece on a cache line of its own; without memory it only counts the bytes.
 struct Arena {
-    char* next;
+    char* memory;
+    size_t used = 0;
     template <class P>
     P* take(size_t count) {
-        P* p = reinterpret_cast<P*>(next);
-        next += ceil_div(static_cast<int64_t>(count * sizeof(P)), 64) * 64;
+        P* p = memory ? reinterpret_cast<P*>(memory + used) : nullptr;
+        used += (count * sizeof(P) + 63) / 64 * 64;
         return p;
     }
 };
@@ -36,7 +37,7 @@ public:
     Worker(const Run<T>& run, int capacity) : run_(run), program_(*run.program), capacity_(capacity) {
         Arena measure{nullptr};
         lay_out(measure);
-        Arena arena{static_cast<char*>(run.workspace(static_cast<size_t>(measure.next - static_cast<char*>(nullptr)) + 64))};
+        Arena arena{static_cast<char*>(run.workspace(measure.used))};
         lay_out(arena);
         for (int k = 0; k < program_.arrays; ++k) point_fixed(k);
     }
