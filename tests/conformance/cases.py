@@ -1,10 +1,11 @@
-"""The cells under test, the built-in ones and some that only these tests know, and what a test does with one."""
+"""The cells under test, the built-in ones and some that only these tests know, and what the tests do with one."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +13,10 @@ from torch import Tensor
 from elman import abs, cell, cells, exp, layer_norm, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where
 from elman.equations import Cell
 from elman.kernels import poisoned
-from elman.nn import Recurrent
+from elman.nn import Path, Recurrent
 
 Tensors = dict[str, Tensor]
+Result = tuple[Any, Tensors]  # the output, in the form of the input, and the final states by name
 
 
 @cell(states="h c")
@@ -67,7 +69,7 @@ def scalars(x, dt, gain, h, s, W, U, b):
 
 @cell(inputs="x z:D", states="h p:D e", output="y")
 def delay(x, z, h, p, e, W, U, V):
-    """A state that is the last input, one that is never written, and an output that is the state before the step."""
+    """A state that is the last input, one that is never written, and an output that is a state before the step."""
     y = h + e
     h = tanh(W.x @ x + W.z @ z + V @ p + U @ h)
     return h, x, e, y
@@ -93,19 +95,21 @@ def every_operation(x, h, W, u, v, b):
 OWN = (user_layer_norm_lstm, stages, readout, warm, scalars, delay, smoothing, every_operation)
 CELLS: Mapping[str, Cell] = {**cells.REGISTRY, **{c.name: c for c in OWN}}
 
-# (D, H, T, B): each of the sizes around a vector's and a tile's width on either side, one step and several, one lane and
-# more than two tiles of lanes.
-SHAPES = ((7, 1, 5, 3), (1, 7, 9, 1), (65, 63, 5, 17), (63, 65, 1, 3), (64, 64, 5, 1), (7, 65, 9, 17))
+# (D, H, T, B): each of the sizes around the widths of vectors and tiles on either side, one step and several, one lane
+# and more than two tiles of them.
+SHAPES = ((7, 1, 5, 3), (1, 7, 5, 1), (65, 63, 5, 17), (63, 65, 1, 3), (64, 64, 5, 1), (7, 65, 5, 17))
+
+LENGTHS = (4, 0, 9, 1, 5, 5, 0, 2, 9, 3, 1, 7, 6, 8, 2, 1, 0)  # of 17 sequences
 
 
-def layer(cell: Cell, d: int, h: int, dtype: torch.dtype = torch.float32, **options: object) -> Recurrent:
-    """A layer of input size `d` (or `h`, where the cell wants it so), hidden size `h` and sizes of their own, repeatable."""
+def layer(cell: Cell, d: int, h: int, dtype: torch.dtype = torch.float32, **options: Any) -> Recurrent:
+    """A layer of these input and hidden sizes, with the same weights each time; other letters have sizes near H/2."""
     torch.manual_seed(1000 * d + h)
     free = {letter: h // 2 + k for k, letter in enumerate(cell.graph.letters, 1) if letter not in "DH"}
-    return Recurrent(cell, d, h, sizes=free, dtype=dtype, **options)  # type: ignore[arg-type]
+    return Recurrent(cell, d, h, sizes=free, dtype=dtype, **options)
 
 
-def draw_inputs(layer: Recurrent, steps: int, batch: int, seed: int = 0) -> tuple[Tensor, ...]:
+def draw_inputs(layer: Recurrent, steps: int, batch: int, seed: int = 0) -> list[Tensor]:
     """[T, B, size] for each input; for scalars [T, B] in (0, 1), as lengths of time are."""
     generator = torch.Generator().manual_seed(seed)
     dtype = next(layer.parameters()).dtype
@@ -115,7 +119,7 @@ def draw_inputs(layer: Recurrent, steps: int, batch: int, seed: int = 0) -> tupl
             inputs.append(torch.rand(steps, batch, generator=generator, dtype=dtype))
         else:
             inputs.append(torch.randn(steps, batch, layer.sizes[port.size], generator=generator, dtype=dtype))
-    return tuple(inputs)
+    return inputs
 
 
 def draw_state(layer: Recurrent, batch: int, seed: int = 1) -> Tensors:
@@ -123,59 +127,74 @@ def draw_state(layer: Recurrent, batch: int, seed: int = 1) -> Tensors:
     generator = torch.Generator().manual_seed(seed)
     dtype = next(layer.parameters()).dtype
     stack = layer.num_layers * layer.directions
-    sizes = {port.name: layer.sizes.get(port.size, 1) for port in layer.graph.states}
-    return {
-        n: 0.25 + 0.75 * torch.rand(stack, batch, size, generator=generator, dtype=dtype) for n, size in sizes.items()
-    }
+    state = {}
+    for port in layer.graph.states:
+        shape = (stack, batch, layer.sizes.get(port.size, 1))
+        state[port.name] = 0.25 + 0.75 * torch.rand(shape, generator=generator, dtype=dtype)
+    return state
 
 
-def run(
-    layer: Recurrent, inputs: Sequence[object], state: Mapping[str, Tensor] | None = None
-) -> tuple[Tensor, Tensors]:
-    """Output and final states by the fused path, without gradients. Whatever cannot take it fails."""
-    form = inputs[0] if len(inputs) == 1 else tuple(inputs)
-    assert layer.path(form, state).name == "fused"  # type: ignore[arg-type]
-    with torch.no_grad():
-        output, after = layer(form, state)
+def call(layer: Recurrent, inputs: Sequence[Any], state: Mapping[str, Tensor] | None = None) -> Result:
+    """Output and final states."""
+    output, after = layer(inputs[0] if len(inputs) == 1 else tuple(inputs), state)
     return output, dict(after)
 
 
-def part(inputs: Sequence[Tensor], steps: slice | Tensor | list[int] = slice(None), batch: object = slice(None)) -> tuple[Tensor, ...]:  # fmt: skip
+def run(layer: Recurrent, inputs: Sequence[Any], state: Mapping[str, Tensor] | None = None) -> Result:
+    """Output and final states, without gradients."""
+    with torch.no_grad():
+        return call(layer, inputs, state)
+
+
+@contextmanager
+def by_reference(layer: Recurrent) -> Iterator[None]:
+    """The evaluator in place of the kernels."""
+    layer._path = lambda *_: Path("reference", "a test wants it")  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del layer._path
+
+
+def part(inputs: Sequence[Tensor], steps: Any = slice(None), batch: Any = slice(None)) -> list[Tensor]:
     """Some steps and some sequences of dense inputs."""
-    return tuple(x[steps][:, batch] for x in inputs)  # type: ignore[index]
+    return [x[steps][:, batch] for x in inputs]
 
 
-def choose(state: Tensors | None, batch: object) -> Tensors | None:
+def choose(state: Tensors, batch: Any) -> Tensors:
     """Some sequences of a state."""
-    return None if state is None else {name: value[:, batch] for name, value in state.items()}  # type: ignore[index]
+    return {name: value[:, batch] for name, value in state.items()}
 
 
-def same(actual: tuple[Tensor, Tensors], expected: tuple[Tensor, Tensors], what: object) -> None:
-    """Assert that outputs and states are equal, bit for bit."""
+def in_rows(inputs: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
+    """Dense inputs as rows [N, size], each sequence cut to its length, one behind the other."""
+    return [torch.cat([x[:n, b] for b, n in enumerate(lengths)]) for x in inputs]
+
+
+def same(actual: Result, expected: Result, what: object) -> None:
+    """Assert that outputs and states are equal, bit for bit (a NaN is one where the other is)."""
     pairs = {"output": (actual[0], expected[0])} | {n: (actual[1][n], expected[1][n]) for n in expected[1]}
     for name, (a, e) in pairs.items():
-        assert a.dtype == e.dtype and a.shape == e.shape, f"{what}: {name} is {list(a.shape)}, expected {list(e.shape)}"
+        assert (a.dtype, a.shape) == (e.dtype, e.shape), f"{what}: {name} {a.dtype} {list(a.shape)}"
         if not torch.equal(a, e):
             off = (a != e) & ~(a.isnan() & e.isnan())
-            assert not off.any(), f"{what}: {name} differs in {int(off.sum())} of {a.numel()} elements, first {off.nonzero()[0].tolist()}"  # fmt: skip
+            at = off.nonzero()[:1].tolist()
+            assert not off.any(), f"{what}: {name} differs in {int(off.sum())} of {off.numel()} elements, first at {at}"
 
 
 def chunkings(steps: int) -> list[list[int]]:
-    """Ways to cut a sequence: step by step, in two, with empty pieces."""
-    halves = [steps // 2, steps - steps // 2]
-    return [[1] * steps, halves, [0, steps - 1, 0, 1, 0]]
+    """Ways to cut a sequence: step by step, and in unequal pieces, empty ones among them."""
+    return [[1] * steps, [0, steps // 2, 0, steps - steps // 2]]
 
 
 def spans(lengths: Sequence[int]) -> list[slice]:
-    """The rows of pieces of these lengths that stand one after another."""
-    edges = list(itertools.accumulate(lengths, initial=0))
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+    """Where pieces of these lengths stand, one behind the other."""
+    return [slice(a, b) for a, b in itertools.pairwise(itertools.accumulate(lengths, initial=0))]
 
 
 @contextmanager
 def poisoned_memory() -> Iterator[None]:
     """NaN in all scratch memory and in every new tensor: what is read before it is written shows."""
-    before = torch.utils.deterministic.fill_uninitialized_memory
     torch.utils.deterministic.fill_uninitialized_memory = True
     torch.use_deterministic_algorithms(True)
     try:
@@ -184,4 +203,3 @@ def poisoned_memory() -> Iterator[None]:
             yield
     finally:
         torch.use_deterministic_algorithms(False)
-        torch.utils.deterministic.fill_uninitialized_memory = before
