@@ -17,8 +17,10 @@ from elman.formats import model_file
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.runtime import Model
 from elman.sequences import Vocabulary
+from tests.tolerances import assert_close
 
 V, H = 5, 6
+STREAMING = [name for name in cells.names() if len(cells.get(name).graph.inputs) == 1]
 
 
 def build(*names: str, head: bool = True, reverse: bool = False, dtype: str = "float32") -> ModelFile:
@@ -57,6 +59,44 @@ def test_load_refuses(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x10")
     with pytest.raises(FormatError):
         elman.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", STREAMING)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_kernels_and_reference_agree(name: str, dtype: str, batch: int) -> None:
+    model = Model(build(name, name, dtype=dtype))
+    fused, reference = model.stream(batch), model.stream(batch, reference=True)
+    random = np.random.default_rng(1)
+    for step in range(10):
+        x = random.integers(0, V, batch) if step % 2 else random.normal(size=(batch, V))
+        got, expected = fused.step(x), reference.step(x)
+        assert got.dtype == dtype
+        assert_close(got, expected, "layer", dtype, f"step {step}")
+    for key, array in reference.state.items():
+        assert_close(fused.state[key], array, "layer", dtype, key)
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_a_token_is_a_one_hot_row_and_a_batch_is_its_rows(name: str) -> None:
+    """Bit for bit: by table or by product, alone or beside others."""
+    model = Model(build(name, head=False))
+    tokens = np.random.default_rng(2).integers(0, V, (8, 3))
+    together = model.stream(3)
+    alone = [model.stream() for _ in range(3)]
+    for row in tokens:
+        expected = together.step(row)
+        for b, stream in enumerate(alone):
+            np.testing.assert_array_equal(stream.step(np.eye(V)[row[b]]), expected[b])
+
+
+def test_what_a_step_returns_stays() -> None:
+    stream = Model(build("gru", head=False)).stream()
+    outputs = [stream.step(1) for _ in range(4)]
+    copies = [output.copy() for output in outputs]
+    stream.step(2)
+    np.testing.assert_array_equal(outputs, copies)
+    assert not np.array_equal(outputs[0], outputs[2])
 
 
 def test_streams_are_independent_and_reset() -> None:

@@ -57,11 +57,11 @@ def remains(folder: RunFolder) -> tuple[Any, ...]:
 
 
 SETTINGS = [
-    {},
+    {"threads": 2},
     {"cell": "gru"},
     {"layers": 2, "dropout": 0.3},
     {"cell": "elman", "chunk": 50},
-    {"cell": "slstm", "threads": 2},
+    {"cell": "slstm"},
 ]
 
 

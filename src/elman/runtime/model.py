@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
+
+from elman.equations import Graph
 from elman.errors import ConfigError
 from elman.formats import model_file
 from elman.formats.model_file import ModelFile
+from elman.runtime.fused import FusedLayer
+from elman.runtime.reference import ReferenceLayer
 from elman.runtime.stream import Stream
 from elman.sequences.vocabulary import Vocabulary
 
@@ -31,13 +39,39 @@ class Model:
         """The name of the first layer's cell."""
         return self.file.graphs[self.file.layers[0][0].cell].name
 
-    def stream(self, batch: int = 1) -> Stream:
+    def stream(self, batch: int = 1, *, reference: bool = False) -> Stream:
         """Begin `batch` sequences side by side; streams of one model share its weights.
+
+        Args:
+            batch: B.
+            reference: step through the equations in numpy rather than on the kernels: slower, and to compare with.
 
         Raises:
             ConfigError: the model reads a sequence from its end as well, or its cell has several inputs.
         """
-        return Stream(self.file, batch)
+        return Stream(self.file, self._reference if reference else self._fused, batch)
+
+    @cached_property
+    def _fused(self) -> tuple[FusedLayer, ...]:
+        return tuple(FusedLayer(*layer) for layer in _layers(self.file))
+
+    @cached_property
+    def _reference(self) -> tuple[ReferenceLayer, ...]:
+        return tuple(ReferenceLayer(*layer) for layer in _layers(self.file))
+
+
+def _layers(file: ModelFile) -> list[tuple[Graph, Mapping[str, int], dict[str, NDArray[Any]]]]:
+    """Graph, sizes and weights of each layer, if they can be streamed."""
+    found = []
+    for index, directions in enumerate(file.layers):
+        graph = file.graphs[directions[0].cell]
+        if len(directions) > 1 or directions[0].reverse:
+            raise ConfigError(f"layer {index} reads a sequence from its end: it cannot be streamed")
+        if len(graph.inputs) != 1:
+            names = ", ".join(port.name for port in graph.inputs)
+            raise ConfigError(f"layer {index}: {graph.name} takes the inputs {names}; a stream gives one")
+        found.append((graph, directions[0].sizes, file.weights(index)))
+    return found
 
 
 def load(path: str | os.PathLike[str]) -> Model:

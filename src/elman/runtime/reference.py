@@ -1,4 +1,4 @@
-"""One layer, one step at a time, by the evaluator: the path that needs no compiled code."""
+"""One layer, one step at a time, by the evaluator in numpy: what the kernels are compared with."""
 
 from __future__ import annotations
 
@@ -14,40 +14,66 @@ from elman.equations import Graph, evaluate
 Array = NDArray[Any]
 
 
+def parameters_of(graph: Graph, sizes: Mapping[str, int], tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """A cell's parameters by full name ("W.i"), as views of the tensors by slot ("W": [4*H, D])."""
+    found: dict[str, Array] = {}
+    for slot in layout(graph, sizes):
+        found |= dict(zip(slot.members, np.split(tensors[slot.name], len(slot.members)), strict=True))
+    return found
+
+
 class ReferenceLayer:
-    """A layer that steps through its equations in numpy.
+    """A layer that steps through its equations.
 
     Args:
         graph: the cell.
         sizes: the size of each letter.
-        tensors: its weights by slot ("W": [4*H, D], …), one element type.
+        tensors: its weights by slot, of one element type.
     """
 
     def __init__(self, graph: Graph, sizes: Mapping[str, int], tensors: Mapping[str, Array]) -> None:
         self.graph, self.sizes = graph, dict(sizes)
-        self.parameters: dict[str, Array] = {}
-        for slot in layout(graph, sizes):
-            members = np.split(tensors[slot.name], len(slot.members))
-            self.parameters |= dict(zip(slot.members, members, strict=True))
+        self.dtype = next(iter(tensors.values())).dtype
+        self.parameters = parameters_of(graph, sizes, tensors)
 
     def size(self, letter: str) -> int:
         """The number behind a size letter; a scalar has one element."""
         return self.sizes.get(letter, 1)
 
-    def step(self, x: Array, states: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+    def stepper(self, batch: int) -> ReferenceStepper:
+        """A place for `batch` sequences to move in."""
+        return ReferenceStepper(self, batch)
+
+
+class ReferenceStepper:
+    """Sequences side by side on their way through one layer."""
+
+    def __init__(self, layer: ReferenceLayer, batch: int) -> None:
+        self.layer = layer
+        self.states: dict[str, Array] = {}
+        self._batch = batch
+        self.reset()
+
+    def reset(self) -> None:
+        """Every sequence begins anew."""
+        layer = self.layer
+        self.states = {
+            p.name: np.full((self._batch, layer.size(p.size)), p.start, layer.dtype) for p in layer.graph.states
+        }
+
+    def step(self, x: Array) -> Array:
         """One step.
 
         Args:
             x: [B, D], or integer tokens [B] that stand for one-hot inputs.
-            states: arrays [B, size] by name.
 
         Returns:
-            the output [B, size], and the next states.
+            the output [B, size].
         """
-        (port,) = self.graph.inputs
+        layer = self.layer
+        (port,) = layer.graph.inputs
         if x.dtype.kind in "iu":
-            dtype = next(iter(self.parameters.values())).dtype
-            one_hot = np.zeros((len(x), self.size(port.size)), dtype)
-            one_hot[np.arange(len(x)), x] = 1
-            x = one_hot
-        return evaluate.run(self.graph, np, {port.name: x}, states, self.parameters)
+            x = np.eye(layer.size(port.size), dtype=layer.dtype)[x]
+        output: Array
+        output, self.states = evaluate.run(layer.graph, np, {port.name: x}, self.states, layer.parameters)
+        return output
