@@ -10,8 +10,6 @@ import pytest
 import torch
 
 from elman.cli import demo
-from elman.cli.progress import describe
-from elman.train.report import Report
 from tests.cli.conftest import Program
 
 
@@ -48,22 +46,3 @@ def test_demo_refuses_no_time(elman: Program) -> None:
     ended = elman("demo", "--seconds", 0)
     assert ended.status == 1
     assert ended.err == "elman: --seconds must be above 0, got 0.0\n"
-
-
-def test_a_run_in_one_line() -> None:
-    report = Report(
-        step=1234,
-        progress=0.5,
-        seconds=100.0,
-        seconds_left=3723.0,
-        tokens_per_second=56789.4,
-        bits=2.3456,
-        learning_rate=1e-3,
-        gradient_norm=0.5,
-        validation=None,
-        best=2.1,
-    )
-    assert (
-        describe(report)
-        == "step 1,234 · 1:02:03 left · 56,789 tokens/s · training 2.346 · held out 2.100 bits per character"
-    )

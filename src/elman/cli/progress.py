@@ -7,6 +7,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from elman.train.report import Report
 
@@ -17,15 +18,15 @@ def say(message: str) -> None:
 
 
 def describe(report: Report) -> str:
-    """A run in one line."""
+    """A run in one line, what matters most first: bits per character, time, speed."""
+    held_out = [] if report.best is None else [f"held out {report.best:.3f}"]
     parts = [
-        f"step {report.step:,}",
+        *held_out,
+        f"training {report.bits:.3f} bits",
         f"{_clock(report.seconds_left)} left",
         f"{report.tokens_per_second:,.0f} tokens/s",
-        f"training {report.bits:.3f}",
+        f"step {report.step:,}",
     ]
-    if report.best is not None:
-        parts.append(f"held out {report.best:.3f} bits per character")
     return " · ".join(parts)
 
 
@@ -40,15 +41,15 @@ def _clock(seconds: float) -> str:
 class ProgressLine:
     """Shows the reports of one run, on standard error. A context; to be called with each report."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, console: Console | None = None) -> None:
         self.name = name
-        self._console = Console(stderr=True)
+        self._console = console or Console(stderr=True)
         self._progress: Progress | None = None
 
     def __enter__(self) -> ProgressLine:
         if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[line]}"))
-            self._progress = Progress(*columns, console=self._console)
+            line = TextColumn("{task.fields[line]}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+            self._progress = Progress(TextColumn("{task.description}"), BarColumn(12), line, console=self._console)
             self._task = self._progress.add_task(self.name, total=1.0, line="")
             self._progress.start()
         return self
