@@ -14,12 +14,20 @@ from elman.equations.graph import PRODUCTS, SCALAR, Node
 from elman.equations.lower import count_uses, source_rank, terms_of
 
 
+# What costs no more than a load.
+AGAIN = frozenset({"add", "sub", "mul", "neg", "spread"})
+
+
+def _instruction_name(op: str) -> str:
+    return "copy" if op == "spread" else op
+
+
 @dataclass(frozen=True, slots=True)
 class Array:
     """Memory that a program reads or writes: one row of `size` elements for each sequence and step, or one for all (vectors).
 
     Roles: input, vector, before (a state before the step), after (a state after it), carry and next (what runs from step to
-    step), output, saved, kept, scratch.
+    step), output, saved, kept, scratch; summed (one row a lane, to which every step adds).
     """
 
     name: str
@@ -230,23 +238,49 @@ class _Compiler:
                 self.homes[index] = self._add_array(self.leaves[index])
         for index, array in self.stores:
             home = self._add_array(array)
-            if not self._is_leaf(index):
+            if not self._is_leaf(index) and array.role != "summed":
                 self.homes.setdefault(index, home)
         for index in self.order:
+            sources = self._sources(index)
             for arg in self._far(index):
-                if arg not in self.homes and not self._is_leaf(arg):
-                    self.homes[arg] = self._add_array(Array(f"s{arg}", "scratch", self.nodes[arg].size))
+                self._give_home(arg, again=arg not in sources)
+
+    def _give_home(self, index: int, again: bool) -> None:
+        """Keep a value for later phases; with `again`, what is computed from one row as cheaply as loaded is computed again."""
+        if index in self.homes or self._is_leaf(index):
+            return
+        if again and self.nodes[index].size != SCALAR and self._remade(index) is not None:
+            for arg in self._operands(index):
+                self._give_home(arg, again=True)
+        else:
+            self.homes[index] = self._add_array(Array(f"s{index}", "scratch", self.nodes[index].size))
+
+    def _remade(self, index: int) -> frozenset[int] | None:
+        """The rows that a value is computed again from, where that is at most one beside scalars and parameters; else None."""
+        node = self.nodes[index]
+        if node.op in ("constant", "count", "vector") or node.size == SCALAR:
+            return frozenset()
+        if index in self.homes or self._is_leaf(index):
+            return frozenset({index})
+        if index in self.chains or node.op not in AGAIN:
+            return None
+        rows: set[int] = set()
+        for arg in self._operands(index):
+            found = self._remade(arg)
+            rows |= {arg} if found is None else found
+        return frozenset(rows) if len(rows) <= 1 else None
+
+    def _sources(self, index: int) -> list[int]:
+        """What the products of a chain read."""
+        return [self.nodes[n].args[0] for n in self.chains[index].products] if index in self.chains else []
 
     def _far(self, index: int) -> list[int]:
         """Operands of a node that it reads from memory: sources of products, and what another phase made."""
-        far = []
-        operands = list(self._operands(index))
-        if index in self.chains:
-            far = [self.nodes[n].args[0] for n in self.chains[index].products]
-            operands = [n for _, n in self.rests.get(index, [])]
         if self._is_leaf(index):
             return []
-        return far + [n for n in operands if not self._is_leaf(n) and self._key(n) != self._key(index) or self.nodes[n].op == "sum"]
+        operands = self._local(index)
+        apart = [n for n in operands if self.nodes[n].op == "sum" or self._key(n) != self._key(index)]
+        return self._sources(index) + [n for n in apart if not self._is_leaf(n)]
 
     def _matrix(self, product: int) -> int:
         node = self.nodes[product]
@@ -284,10 +318,10 @@ class _Compiler:
             args = [self._register(draft, arg, size) for arg in self._local(index)]
             self._compute(draft, index, args, chain_of)
             for home in dict.fromkeys(self._stored(index)):
-                draft.code.append(Instruction("store", args=(draft.registers[index],), array=home))
-            for value in {*self._local(index), index}:
-                if last.get(value, position) <= position and value in draft.registers:
-                    draft.free.append(draft.registers.pop(value))
+                op = "accumulate" if self.arrays[home].role == "summed" else "store"
+                draft.code.append(Instruction(op, args=(draft.registers[index],), array=home))
+            for value in [v for v in draft.registers if last.get(v, position) <= position]:
+                draft.free.append(draft.registers.pop(value))
 
     def _local(self, index: int) -> list[int]:
         """The operands of a node as its instructions read them."""
@@ -304,8 +338,10 @@ class _Compiler:
     def _register(self, draft: _Draft, index: int, size: str) -> int:
         """The register that holds a value, loaded where this phase did not compute it."""
         if index not in draft.registers:
-            register = draft.registers[index] = draft.take()
             node = self.nodes[index]
+            if index not in self.homes and not self._is_leaf(index):
+                return self._make_again(draft, index, size)
+            register = draft.registers[index] = draft.take()
             if node.op == "constant" and index not in self.leaves:
                 draft.code.append(Instruction("constant", register, value=float(node.value)))  # type: ignore[arg-type]
             elif node.op == "count" and index not in self.leaves:
@@ -315,6 +351,13 @@ class _Compiler:
                 op = "load_scalar" if scalar else "load"
                 draft.code.append(Instruction(op, register, array=self.homes[index]))
         return draft.registers[index]
+
+    def _make_again(self, draft: _Draft, index: int, size: str) -> int:
+        """Compute a value of another phase from what that phase computed it from."""
+        args = tuple(self._register(draft, arg, size) for arg in self._operands(index))
+        register = draft.registers[index] = draft.take()
+        draft.code.append(Instruction(_instruction_name(self.nodes[index].op), register, args))
+        return register
 
     def _compute(self, draft: _Draft, index: int, args: list[int], chain_of: Mapping[int, int]) -> None:
         node = self.nodes[index]
@@ -328,9 +371,6 @@ class _Compiler:
             draft.registers[index] = register
         elif node.op == "sum":
             draft.code.append(Instruction("sum", args=tuple(args), array=self.homes[index]))
-        elif node.op == "spread":
-            register = draft.registers[index] = draft.take()
-            draft.code.append(Instruction("copy", register, tuple(args)))
         else:
             register = draft.registers[index] = draft.take()
-            draft.code.append(Instruction(node.op, register, tuple(args)))
+            draft.code.append(Instruction(_instruction_name(node.op), register, tuple(args)))

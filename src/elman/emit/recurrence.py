@@ -26,7 +26,7 @@ class MatrixGradient:
 
 @dataclass(frozen=True, slots=True)
 class VectorGradient:
-    """The gradient of a parameter vector: the sum of d over all steps."""
+    """The gradient of a parameter vector: the sum of the rows d, one for each step (kept) or each lane (summed)."""
 
     vector: str
     d: Array
@@ -43,7 +43,10 @@ class InputGradient:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """Programs and gradients of one cell. `saved` goes from forward to backward, `kept` from backward to the gradients."""
+    """Programs and gradients of one cell.
+
+    `saved` goes from forward to backward; `kept` and `summed` go from backward to the gradients of the parameters.
+    """
 
     lowered: Lowered
     inference: Program
@@ -51,6 +54,7 @@ class Recurrence:
     backward: Program
     saved: tuple[Array, ...]
     kept: tuple[Array, ...]
+    summed: tuple[Array, ...]
     matrix_gradients: tuple[MatrixGradient, ...]
     vector_gradients: tuple[VectorGradient, ...]
     input_gradients: tuple[InputGradient, ...]
@@ -83,10 +87,11 @@ class _Emitter:
 
     def run(self) -> Recurrence:
         inputs = tuple(self._input_gradient(p.name) for p in self.graph.inputs)
-        d_nodes = list(dict.fromkeys([o.d for o in self.derivative.outers] + list(self.derivative.vectors.values())))
-        parts = [n for _, n, _ in inputs if n is not None]
-        kept = {n: Array(f"d{n}", "kept", self._size(n)) for n in dict.fromkeys(d_nodes + parts)}
-        backward_roots = [*kept, *self.derivative.states.values()]
+        rows = [o.d for o in self.derivative.outers] + [n for _, n, _ in inputs if n is not None]
+        kept = {n: Array(f"d{n}", "kept", self._size(n)) for n in dict.fromkeys(rows)}
+        vectors = self.derivative.vectors
+        summed = {n: Array(f"d{n}", "summed", self._size(n)) for n in dict.fromkeys(vectors.values()) if n not in kept}
+        backward_roots = [*kept, *summed, *self.derivative.states.values()]
         saved_nodes = self._choose_saved(backward_roots)
         saved = {n: Array(f"v{n}", "saved", self._size(n)) for n in saved_nodes}
         step = self.nodes[: self.split]
@@ -96,14 +101,15 @@ class _Emitter:
             lowered=self.lowered,
             inference=compile_program(step, leaves, stores),
             forward=compile_program(step, leaves, stores + list(saved.items())),
-            backward=self._backward(saved, kept),
+            backward=self._backward(saved, kept | summed),
             saved=tuple(saved.values()),
             kept=tuple(kept.values()),
+            summed=tuple(summed.values()),
             matrix_gradients=tuple(
                 MatrixGradient(o.matrix, o.transposed, self._source(o.source, saved), kept[o.d])
                 for o in self.derivative.outers
             ),
-            vector_gradients=tuple(VectorGradient(name, kept[n]) for name, n in self.derivative.vectors.items()),
+            vector_gradients=tuple(VectorGradient(name, kept.get(n) or summed[n]) for name, n in vectors.items()),
             input_gradients=tuple(
                 InputGradient(name, None if part is None else kept[part], tuple((m, kept[d]) for m, d in products))
                 for name, part, products in inputs
@@ -122,7 +128,7 @@ class _Emitter:
         step = self.nodes[: self.split]
         return {i: Array(str(n.value), roles[n.op], n.size) for i, n in enumerate(step) if n.op in roles}
 
-    def _backward(self, saved: dict[int, Array], kept: dict[int, Array]) -> Program:
+    def _backward(self, saved: dict[int, Array], gradients: dict[int, Array]) -> Program:
         leaves = self._leaves("before")
         for node, port in self.results.items():
             leaves.setdefault(node, Array(port.name, "after", port.size))
@@ -131,7 +137,7 @@ class _Emitter:
             if node.op == "adjoint":
                 role = "output" if node.value == "output" else "carry"
                 leaves[i] = Array(str(node.value), role, node.size)
-        stores = list(kept.items())
+        stores = list(gradients.items())
         for port in self.graph.states:
             gradient = self.derivative.states.get(port.name)
             if gradient is None:

@@ -24,9 +24,9 @@ thread_local Workspace own;
 
 const std::vector<std::string>& operation_names() {
     static const std::vector<std::string> names{
-        "load", "load_scalar", "store",    "sum", "constant", "copy", "add",     "sub",     "mul",     "div",           "neg",  "sigmoid",
+        "load", "load_scalar", "store", "accumulate",    "sum", "constant", "copy", "add",     "sub",     "mul",     "div",           "neg",  "sigmoid",
         "tanh", "relu",        "exp",      "log", "softplus", "abs",  "sqrt",    "minimum", "maximum", "greater", "greater_equal", "where"};
-    static_assert(kOpCount == 24);
+    static_assert(kOpCount == 25);
     return names;
 }
 
@@ -68,7 +68,7 @@ BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<d
     arrays_.resize(in.count());
     const int32_t arrays = static_cast<int32_t>(arrays_.size());
     for (Array& array : arrays_) {
-        array.kind = static_cast<Kind>(in.next(0, static_cast<int>(Kind::kScratch)));
+        array.kind = static_cast<Kind>(in.next(0, static_cast<int>(Kind::kSummed)));
         const bool before = array.kind == Kind::kBefore, moves = array.kind == Kind::kCarry || array.kind == Kind::kNext;
         const size_t known = before ? before_sizes.size() : moves ? recurrent_sizes.size() : 1;
         array.index = in.next(0, static_cast<int64_t>(known) - 1);

@@ -9,8 +9,8 @@ from elman.equations import Port
 from elman.equations.graph import SCALAR
 from elman.kernels._kernels import OPERATIONS
 
-ROW, VECTOR, CARRY, NEXT, BEFORE, SCRATCH = range(6)
-KINDS = {"vector": VECTOR, "carry": CARRY, "next": NEXT, "before": BEFORE, "scratch": SCRATCH}
+ROW, VECTOR, CARRY, NEXT, BEFORE, SCRATCH, SUMMED = range(7)
+KINDS = {"vector": VECTOR, "carry": CARRY, "next": NEXT, "before": BEFORE, "scratch": SCRATCH, "summed": SUMMED}
 OPCODES = {name: code for code, name in enumerate(OPERATIONS)}
 
 

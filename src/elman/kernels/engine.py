@@ -113,6 +113,7 @@ class Engine:
         self.recurrence: Recurrence = emit(graph)
         self.saved = Block.of(self.recurrence.saved, sizes)
         self.kept = Block.of(self.recurrence.kept, sizes)
+        self.summed = Block.of(self.recurrence.summed, sizes)
 
     def _bind(self, program: Program, recurrents: Sequence[Port] = (), befores: Sequence[Port] = ()) -> BoundKernel:
         return BoundKernel(program, self.sizes, tuple(recurrents), tuple(befores), self.is_double)
@@ -175,13 +176,16 @@ class Engine:
             depth = size_of(source.size, self.sizes)
             outer(plan, numbers, starts.get(source.name, 0.0) if before else 0.0, depth, parts, self.is_double, threads)
 
-    def vector_gradients(self, steps: int, out: Mapping[str, Weight], kept: int, threads: int) -> None:
-        """Write the gradients of the parameter vectors named in `out`: the sums over all steps of d."""
+    def vector_gradients(
+        self, steps: int, lanes: int, out: Mapping[str, Weight], kept: int, summed: int, threads: int
+    ) -> None:
+        """Write the gradients of the parameter vectors named in `out`: the sums of d over all steps, or of its sums by lane."""
+        by_step, by_lane = self.kept.rows(kept, self.is_double), self.summed.rows(summed, self.is_double)
         for g in self.recurrence.vector_gradients:
             if g.vector in out:
-                place = self.kept.rows(kept, self.is_double)[g.d]
+                place, rows = (by_step[g.d], steps) if g.d in by_step else (by_lane[g.d], lanes)
                 size = size_of(g.d.size, self.sizes)
-                column_sum([place.address, place.stride, steps, size, out[g.vector].address], self.is_double, threads)
+                column_sum([place.address, place.stride, rows, size, out[g.vector].address], self.is_double, threads)
 
     def token_gradients(
         self, tokens: int, steps: int, out: Mapping[str, Weight], kept: int, threads: int

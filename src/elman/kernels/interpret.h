@@ -46,7 +46,14 @@ ELMAN_INLINE void store_row(T* to, const T* from, int valid) {
 template <class T>
 void load_block(const Frame<T>& f, int array, T* to) {
     T* const* rows = f.pointers + static_cast<ptrdiff_t>(array) * f.pointer_stride;
-    for (int lane = 0; lane < f.lanes; ++lane) load_row<T>(to + lane * f.block, rows[lane] + f.unit, f.block, f.valid);
+    if (f.valid < f.block) {
+        for (int lane = 0; lane < f.lanes; ++lane) load_row<T>(to + lane * f.block, rows[lane] + f.unit, f.block, f.valid);
+        return;
+    }
+    for (int lane = 0; lane < f.lanes; ++lane) {
+        const T* from = rows[lane] + f.unit;
+        for (int u = 0; u < f.block; u += Vector<T>::width, to += Vector<T>::width) store<T>(to, load<T>(from + u));
+    }
 }
 
 template <class T>
@@ -62,6 +69,18 @@ void store_block(const Frame<T>& f, int array, const T* from) {
     for (int lane = 0; lane < f.lanes; ++lane) store_row<T>(rows[lane] + f.unit, from + lane * f.block, f.valid);
 }
 
+template <class T>
+void add_block(const Frame<T>& f, int array, const T* from) {
+    constexpr int width = Vector<T>::width;
+    T* const* rows = f.pointers + static_cast<ptrdiff_t>(array) * f.pointer_stride;
+    for (int lane = 0; lane < f.lanes; ++lane, from += f.block) {
+        T* to = rows[lane] + f.unit;
+        int u = 0;
+        for (; u + width <= f.valid; u += width) store<T>(to + u, load<T>(to + u) + load<T>(from + u));
+        if (u < f.valid) store_part<T>(to + u, load_part<T>(to + u, f.valid - u) + load<T>(from + u), f.valid - u);
+    }
+}
+
 // Adds a block to the running sums of its lanes: vector by vector, units ascending, whatever the lanes.
 template <class T>
 void add_to_sums(const Frame<T>& f, int sum, const T* from) {
@@ -69,8 +88,10 @@ void add_to_sums(const Frame<T>& f, int sum, const T* from) {
     for (int lane = 0; lane < f.lanes; ++lane) {
         T* total = f.sums + (static_cast<ptrdiff_t>(sum) * f.pointer_stride + lane) * width;
         vec<T> v = f.unit == 0 ? vec<T>{} : load<T>(total);
-        for (int u = 0; u < f.valid; u += width)
-            v += load_part<T>(from + lane * f.block + u, f.valid - u < width ? f.valid - u : width);
+        const T* row = from + lane * f.block;
+        int u = 0;
+        for (; u + width <= f.valid; u += width) v += load<T>(row + u);
+        if (u < f.valid) v += load_part<T>(row + u, f.valid - u);
         store<T>(total, v);
     }
 }
@@ -138,6 +159,7 @@ void execute(const Phase& phase, const Frame<T>& f) {
             case kLoad: load_block(f, code.array, y); break;
             case kLoadScalar: load_scalars(f, code.array, y); break;
             case kStore: store_block(f, code.array, a); break;
+            case kAccumulate: add_block(f, code.array, a); break;
             case kSum: add_to_sums(f, sum++, a); break;
             case kConstant:
                 for (int u = 0; u < n; u += Vector<T>::width) store<T>(y + u, broadcast<T>(static_cast<T>(code.value)));

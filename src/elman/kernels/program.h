@@ -14,6 +14,7 @@ enum Op : int32_t {
     kLoad,        // target <- array, one row a lane
     kLoadScalar,  // target <- the single element of array, spread over the units
     kStore,       // array <- a
+    kAccumulate,  // array <- array + a
     kSum,         // array <- sum of a over all units, complete when the phase ends
     kConstant,    // target <- value
     kCopy,
@@ -77,6 +78,7 @@ enum class Kind : int32_t {
     kNext,     // what it will be
     kBefore,   // what the forward state `index` was before the step (in the derivative's program)
     kScratch,  // memory of the lane
+    kSummed,   // base + lane * stride
 };
 
 struct Array {
@@ -97,7 +99,8 @@ struct Program {
     int32_t panels;
 };
 
-// Memory of one array. kRow: the row of step `row` is base + (rows ? rows[row] : row) * stride.
+// Memory of one array. kRow: the row of step `row` is base + (rows ? rows[row] : row) * stride; kSummed: of lane `lane` of the
+// plan, base + lane * stride.
 template <class T>
 struct Binding {
     T* base;

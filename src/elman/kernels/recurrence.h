@@ -49,6 +49,8 @@ public:
         for (int i = 0; i < lanes; ++i) {
             const int32_t lane = first + i * stride;
             lanes_[i] = {plan.segments + 4 * plan.lanes[lane], plan.segments + 4 * plan.lanes[lane + 1], 0};
+            for (int k = 0; k < program_.arrays; ++k)
+                if (program_.array[k].kind == Kind::kSummed) pointer(k, i) = run_.bindings[k].base + lane * run_.bindings[k].stride;
             skip_empty(i);
         }
         for (int64_t t = 0;; ++t) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ def forward(
         rows |= step.projected.rows(table.data_ptr(), call.is_double, ids.data_ptr())
     elif step.splits(lanes, call.steps, threads):
         assert step.projection is not None
-        table = weights[0].new_empty(call.steps, step.projected.width)
+        table = _scratch("projected", call.steps, step.projected.width, weights[0])
         rows |= step.projected.rows(table.data_ptr(), call.is_double)
         step.projection.run(step.projection.pack(weight_places), rows, None, call.steps, threads)
     else:
@@ -75,13 +76,15 @@ def backward(
     zero = like.new_zeros(spec.size(spec.graph.output_size))
     d_output = held[0]
     rows[Array("output", "output", spec.graph.output_size)] = Rows(zero.data_ptr(), 0) if d_output is None else _rows_of(d_output)
-    block = like.new_empty(call.steps, call.engine.kept.width)
+    block = _scratch("kept", call.steps, call.engine.kept.width, like)
+    sums = like.new_zeros(call.lanes, call.engine.summed.width)
     rows |= call.engine.kept.rows(block.data_ptr(), call.is_double)
+    rows |= call.engine.summed.rows(sums.data_ptr(), call.is_double)
     places = spec.weights(weights)
     step = call.engine.backward
     step.run(step.pack(places), rows, call.handle, call.steps, threads, adjoints, befores, backward=True)
     _input_gradients(call, tokens, d_inputs, rows, places, threads)
-    _weight_gradients(call, tokens, d_weights, rows, befores, block, threads)
+    _weight_gradients(call, tokens, d_weights, rows, befores, (block, sums), threads)
     return gradients
 
 
@@ -120,6 +123,23 @@ class _Call:
         """The rows of the float inputs (the last ones, where tokens stand for the first)."""
         ports = self.spec.graph.inputs[len(self.spec.graph.inputs) - len(inputs) :]
         return {Array(p.name, "input", p.size): _rows_of(t) for p, t in zip(ports, inputs, strict=True)}
+
+
+_LARGEST_SCRATCH = 1 << 24  # elements; more than this is given back after the call
+_own = threading.local()
+
+
+def _scratch(name: str, rows: int, width: int, like: Tensor) -> Tensor:
+    """Memory that only one call at a time of this thread uses, kept for the next: fresh pages cost as much as the work on them."""
+    count = rows * width
+    if count > _LARGEST_SCRATCH:
+        return like.new_empty(rows, width)
+    key = f"{name} {like.dtype}"
+    memory: Tensor | None = getattr(_own, key, None)
+    if memory is None or memory.numel() < count:
+        memory = like.new_empty(count)
+        setattr(_own, key, memory)
+    return memory[:count].view(rows, width)
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -232,12 +252,12 @@ def _input_gradients(
 
 def _weight_gradients(
     call: _Call, tokens: Tensor | None, d_weights: list[Tensor | None], rows: dict[Array, Rows],
-    befores: dict[str, StateMemory], block: Tensor, threads: int,
+    befores: dict[str, StateMemory], gradients: tuple[Tensor, Tensor], threads: int,
 ) -> None:  # fmt: skip
     spec, engine = call.spec, call.engine
     out = spec.weights(d_weights)
-    kept = block.data_ptr()
-    engine.vector_gradients(call.steps, out, kept, threads)
+    kept, summed = (block.data_ptr() for block in gradients)
+    engine.vector_gradients(call.steps, call.lanes, out, kept, summed, threads)
     by_token = {}
     if tokens is not None:
         by_token = {g.matrix for g in engine.recurrence.matrix_gradients if g.source.role == "input" and g.matrix in out}
