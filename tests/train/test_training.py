@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from elman.errors import ConfigError, DataError
 from elman.formats import model_file
+from elman.models import LanguageModel
 from elman.train import config as config_file
+from elman.train import loop
 from elman.train.config import TextConfig
 from elman.train.data import load_text
 from elman.train.folder import RunFolder
@@ -99,6 +103,21 @@ def test_a_clock_ends_a_run(small: Small, tmp_path: Path) -> None:
     outcome = train_text(small(steps=None, minutes=0.3 / 60), RunFolder(tmp_path / "run"))
     assert 0.3 <= outcome.seconds < 5
     assert outcome.step_of_best > 0
+
+
+def test_a_slow_validation_is_not_the_last_word(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock may run out while an earlier mark is measured; the end is measured all the same."""
+    measure = loop.bits_per_character
+
+    def slowly(model: LanguageModel, tokens: NDArray[np.int64]) -> float:
+        time.sleep(0.2)
+        return measure(model, tokens)
+
+    monkeypatch.setattr(loop, "bits_per_character", slowly)
+    folder = RunFolder(tmp_path / "run")
+    outcome = train_text(small(steps=None, minutes=0.3 / 60, validations=2), folder)
+    last = json.loads(folder.metrics.read_text().splitlines()[-1])
+    assert (last["kind"], last["step"]) == ("validation", outcome.steps)
 
 
 def test_divergence_is_told(small: Small, tmp_path: Path) -> None:

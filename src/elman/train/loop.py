@@ -35,6 +35,7 @@ class Counters:
     """What a run has done; all of it goes into the checkpoint."""
 
     step: int = 0
+    marked: float = 0.0  # the progress after the last step, by which metrics and validations are due
     tokens: int = 0
     seconds: float = 0.0
     validation_seconds: float = 0.0
@@ -69,7 +70,12 @@ class TextTraining:
         self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
         self.state: State | None = None
         self.count = Counters()
-        self._saved_at = 0.0
+        self._begun = self._saved_at = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the budget is used up and the held-out part was measured for the last time."""
+        return self.count.marked >= 1
 
     @property
     def progress(self) -> float:
@@ -83,31 +89,35 @@ class TextTraining:
             Stopped: a signal came; the run is saved and can be resumed.
             TrainingDiverged: the loss is no number any more.
         """
-        begun = perf_counter() - self.count.seconds
+        self._begun = perf_counter() - self.count.seconds
         self._saved_at = self.count.seconds
         self.model.train()
         with stop_requests() as request:
-            while self.progress < 1:
+            while not self.ended:
                 for chunk in self.streams:
-                    before = self.progress
-                    rate, norm = self._step(chunk, before)
-                    self.count.seconds = perf_counter() - begun
-                    validation = self._mark(before, rate, norm)
-                    self.count.seconds = perf_counter() - begun
-                    self.listen(self._report(rate, norm, validation))
-                    ends = self.progress >= 1
+                    measured = self._advance(chunk)
                     due = self.count.seconds - self._saved_at >= self.config.checkpoint_seconds
-                    if validation is not None or due or ends or request.signal is not None:
+                    if measured or due or request.signal is not None:
                         self.save()
-                    if request.signal is not None and not ends:
-                        raise Stopped(f"stopped after step {self.count.step}; --resume continues", request.signal)
-                    if ends:
+                    if self.ended:
                         break
+                    if request.signal is not None:
+                        raise Stopped(f"stopped after step {self.count.step}; --resume continues", request.signal)
         return self.outcome()
 
-    def _step(self, chunk: Chunk, progress: float) -> tuple[float, float]:
+    def _advance(self, chunk: Chunk) -> bool:
+        """One step, with what is due after it; returns whether the held-out part was measured."""
+        rate, norm = self._step(chunk)
+        self.count.seconds = perf_counter() - self._begun
+        before, self.count.marked = self.count.marked, self.progress
+        validation = self._mark(before, rate, norm)
+        self.count.seconds = perf_counter() - self._begun
+        self.listen(self._report(rate, norm, validation))
+        return validation is not None
+
+    def _step(self, chunk: Chunk) -> tuple[float, float]:
         """Learn from one chunk; returns the learning rate and the gradient's norm."""
-        rate = learning_rate(progress, self.config.learning_rate, self.config.warmup)
+        rate = learning_rate(self.progress, self.config.learning_rate, self.config.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         state = None if chunk.first or self.state is None else self.state.detach()
@@ -135,7 +145,7 @@ class TextTraining:
 
     def _mark(self, before: float, rate: float, norm: float) -> float | None:
         """Write metrics, and validate, where the last step passed a mark of the run."""
-        after = self.progress
+        after = self.count.marked
         if passes(before, after, METRIC_LINES):
             line = {"kind": "training", "step": self.count.step, "tokens": self.count.tokens, "bits": self.count.bits}
             self._write(line | {"learning_rate": rate, "gradient_norm": norm})
