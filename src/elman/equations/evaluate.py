@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from elman.equations.graph import Graph, Node
+from elman.equations.graph import SCALAR, Graph, Node
 from elman.equations.lower import Lowered
 
 Array = Any
@@ -13,11 +13,14 @@ Namespace = Any
 
 
 def _sigmoid(xp: Namespace, v: Array) -> Array:
-    return 0.5 * xp.tanh(0.5 * v) + 0.5
+    # As in softplus, exp of what is never positive, so that values far out are good to their last bits.
+    positive = v >= 0
+    u = xp.exp(xp.where(positive, -v, v))
+    return xp.where(positive, xp.ones_like(u), u) / (1 + u)
 
 
 def _relu(xp: Namespace, v: Array) -> Array:
-    return xp.where(v > 0, v, xp.zeros_like(v))
+    return xp.where(v <= 0, xp.zeros_like(v), v)  # a NaN stays one
 
 
 def _softplus(xp: Namespace, v: Array) -> Array:
@@ -27,7 +30,8 @@ def _softplus(xp: Namespace, v: Array) -> Array:
 
 
 def _layer_norm(xp: Namespace, vectors: Sequence[Array], index: int, eps: float) -> Array:
-    joined = xp.concatenate(tuple(vectors), -1)
+    rows = xp.broadcast_shapes(*(vector.shape[:-1] for vector in vectors))
+    joined = xp.concatenate(tuple(xp.broadcast_to(v, (*rows, v.shape[-1])) for v in vectors), -1)
     mean = joined.mean(-1, keepdims=True)
     variance = ((joined - mean) ** 2).mean(-1, keepdims=True)
     return (vectors[index] - mean) / xp.sqrt(variance + eps)
@@ -49,36 +53,39 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "softplus": _softplus,
     "minimum": lambda xp, a, b: xp.minimum(a, b),
     "maximum": lambda xp, a, b: xp.maximum(a, b),
-    "greater": lambda xp, a, b: xp.where(a > b, 1.0, 0.0),
-    "greater_equal": lambda xp, a, b: xp.where(a >= b, 1.0, 0.0),
+    "greater": lambda xp, a, b: xp.where(a > b, xp.ones_like(a), xp.zeros_like(a)),
+    "greater_equal": lambda xp, a, b: xp.where(a >= b, xp.ones_like(a), xp.zeros_like(a)),
     "where": lambda xp, c, a, b: xp.where(c != 0, a, b),
     "spread": lambda xp, s, like: xp.zeros_like(like) + s,
-    "sum": lambda xp, *vectors: sum(v.sum(-1, keepdims=True) for v in vectors),
+    "sum": lambda xp, v: v.sum(-1, keepdims=True),
 }
 
 
 def run_nodes(
-    nodes: Sequence[Node], xp: Namespace, leaves: Mapping[tuple[str, str], Array], sizes: Mapping[str, int] | None = None
+    nodes: Sequence[Node],
+    xp: Namespace,
+    leaves: Mapping[tuple[str, str], Array],
+    sizes: Mapping[str, int] | None = None,
 ) -> list[Array]:
-    """The value of every node. `leaves` maps (op, name) to arrays; matrices stand under ("matrix", name).
+    """The value of every node.
 
-    Vectors are arrays [..., size], scalars [..., 1]; matrices [rows, columns].
+    `leaves` maps (op, name) to arrays, a vector first; matrices stand under ("matrix", name). `sizes` gives the size
+    letters' numbers, which a lowered graph may count. Vectors are arrays [..., size], scalars [..., 1]; matrices [rows,
+    columns].
     """
-    like = next(iter(leaves.values()))
+    like = next(iter(leaves.values()))[..., :1]
     values: list[Array] = []
     for node in nodes:
         args = [values[arg] for arg in node.args]
         if node.op == "constant":
-            values.append(xp.full_like(like[..., :1], node.value))
+            values.append(xp.full_like(like, node.value))
         elif node.op == "count":
-            total = sum((sizes or {}).get(letter, 1) for letter in node.value or ())  # type: ignore[union-attr]
-            values.append(xp.full_like(like[..., :1], total))
+            values.append(xp.full_like(like, _count(node, sizes or {})))
         elif node.op in ("product", "product_t"):
             matrix = leaves["matrix", str(node.value)]
             values.append(xp.matmul(args[0], matrix.T if node.op == "product" else matrix))
         elif node.op == "layer_norm":
-            index, eps = node.value  # type: ignore[misc]
-            values.append(_layer_norm(xp, args, int(index), float(eps)))
+            values.append(_layer_norm(xp, args, *cast(tuple[int, float], node.value)))
         elif node.op in ELEMENTWISE:
             values.append(ELEMENTWISE[node.op](xp, *args))
         else:
@@ -86,22 +93,37 @@ def run_nodes(
     return values
 
 
+def _count(node: Node, sizes: Mapping[str, int]) -> float:
+    letters = cast(tuple[str, ...], node.value)
+    return float(sum(1 if letter == SCALAR else sizes[letter] for letter in letters))
+
+
 def run(
-    graph: Graph, xp: Namespace, inputs: Mapping[str, Array], states: Mapping[str, Array], parameters: Mapping[str, Array]
+    graph: Graph,
+    xp: Namespace,
+    inputs: Mapping[str, Array],
+    states: Mapping[str, Array],
+    parameters: Mapping[str, Array],
 ) -> tuple[Array, dict[str, Array]]:
     """One step: the output and the next states.
 
-    `xp` is numpy or torch (any module with their function names); `inputs` and `states` hold arrays [..., size] by name,
-    `parameters` arrays by full name ("W.i": [H, D]). Differentiable where `xp` is: torch's autograd through this is the
-    reference gradient.
+    `xp` is numpy or torch (any module with their function names); `inputs` and `states` hold arrays [..., size] by
+    name, `parameters` arrays by full name ("W.i": [H, D]). Differentiable where `xp` is: torch's autograd through this
+    is the reference gradient.
     """
     leaves = {("input", name): value for name, value in inputs.items()}
     leaves |= {("state", name): value for name, value in states.items()}
+    rows = xp.broadcast_shapes(*(value.shape[:-1] for value in leaves.values()))
     for p in graph.parameters:
         leaves["matrix" if p.kind == "matrix" else "vector", p.name] = parameters[p.name]
     values = run_nodes(graph.nodes, xp, leaves)
-    results = {name: values[node] for name, node in graph.results.items()}
+    results = {name: _in_rows(xp, values[node], rows) for name, node in graph.results.items()}
     return results[graph.output], {p.name: results[p.name] for p in graph.states}
+
+
+def _in_rows(xp: Namespace, value: Array, rows: tuple[int, ...]) -> Array:
+    """The value for every row, where it comes from parameters alone, or from an input with fewer rows."""
+    return value if value.shape[:-1] == rows else xp.broadcast_to(value, (*rows, value.shape[-1]))
 
 
 def derive(
@@ -115,7 +137,10 @@ def derive(
     if lowered.vectors:
         leaves = {("vector", p.name): parameters[p.name] for p in lowered.graph.parameters if p.kind == "vector"}
         needed = max(vector.node for vector in lowered.vectors) + 1
-        nodes = [node if _from_parameters(lowered.prologue, i) else _NOTHING for i, node in enumerate(lowered.prologue[:needed])]
+        nodes = [
+            node if _from_parameters(lowered.prologue, i) else _NOTHING
+            for i, node in enumerate(lowered.prologue[:needed])
+        ]
         values = run_nodes(nodes, xp, leaves, sizes)
         found |= {vector.name: values[vector.node] for vector in lowered.vectors}
     return found
@@ -126,4 +151,6 @@ _NOTHING = Node("constant", value=0.0)
 
 def _from_parameters(nodes: Sequence[Node], index: int) -> bool:
     node = nodes[index]
-    return node.op not in ("input", "state", "product", "product_t") and all(_from_parameters(nodes, a) for a in node.args)
+    return node.op not in ("input", "state", "product", "product_t") and all(
+        _from_parameters(nodes, a) for a in node.args
+    )
