@@ -253,10 +253,8 @@ for persistent in (False, True):
 
 def test_no_compiler_is_asked_for(tmp_path):
     """A user's own cell is fast at once: nothing is generated, compiled or kept."""
-    cells = tmp_path / "mine.py"
-    cells.write_text(
-        "from elman import cell, tanh\n\n@cell(states='h')\ndef mine(x, h, W, U, b):\n    h = tanh(W @ x + U @ h + b)\n    return h\n"
-    )
+    equations = "def mine(x, h, W, U, b):\n    h = tanh(W @ x + U @ h + b)\n    return h\n"
+    (tmp_path / "mine.py").write_text(f"from elman import cell, tanh\n\n@cell(states='h')\n{equations}")
     script = f"""
 import os, subprocess, sys
 def refuse(*arguments, **options):
