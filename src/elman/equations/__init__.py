@@ -1,4 +1,4 @@
-"""The algebra of recurrences: equations written as a Python function become a graph that everything else is made from."""
+"""The algebra of recurrences: equations written as a Python function become the graph that all else is made from."""
 
 from elman.equations.cell import Cell, cell, from_graph
 from elman.equations.graph import Graph, Node, Parameter, Port
@@ -19,6 +19,6 @@ from elman.equations.operations import (
 from elman.errors import EquationError
 
 __all__ = [
-    "Cell", "EquationError", "Graph", "Node", "Parameter", "Port", "abs", "cell", "exp", "from_graph", "layer_norm", "log",
-    "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh", "where",
+    "Cell", "EquationError", "Graph", "Node", "Parameter", "Port", "abs", "cell", "exp", "from_graph", "layer_norm",
+    "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh", "where",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from elman.equations.graph import SCALAR, Node, Value
@@ -11,13 +12,13 @@ from elman.errors import EquationError
 class Builder:
     """Nodes under construction.
 
-    Element-wise operations hold vectors of one size; scalars (size "1") are spread over them. A size that is not known yet is a
-    variable, written "?n", which later uses unify with a letter; what stays open at the end is H.
+    Element-wise operations hold vectors of one size; scalars (size "1") are spread over them. A size that is not known
+    yet is a variable, written "?n", which later uses unify with a letter; what stays open at the end is H.
     """
 
-    def __init__(self, nodes: tuple[Node, ...] = ()) -> None:
+    def __init__(self, nodes: Sequence[Node] = ()) -> None:
         self.nodes: list[Node] = list(nodes)
-        self._index = {(n.op, n.args, n.value): i for i, n in enumerate(nodes)}
+        self._index = {(n.op, n.args, repr(n.value)): i for i, n in enumerate(nodes)}
         self._bound: dict[str, str] = {}
         self._variables = 0
 
@@ -32,6 +33,11 @@ class Builder:
             size = self._bound[size]
         return size
 
+    def settle(self, size: str) -> str:
+        """The letter that `size` is at the end."""
+        size = self.resolve(size)
+        return "H" if size.startswith("?") else size
+
     def size(self, node: int) -> str:
         """The size of a node, as far as it is known."""
         return self.resolve(self.nodes[node].size)
@@ -44,13 +50,13 @@ class Builder:
         if not a.startswith("?"):
             a, b = b, a
         if not a.startswith("?"):
-            raise EquationError(f"sizes {b} and {a} meet; a matrix must stand between them")
+            raise EquationError(f"sizes {b} and {a} meet")
         self._bound[a] = b
         return b
 
     def add(self, op: str, *args: int, value: Value = None, size: str | None = None) -> int:
         """The node `op(args)`; an equal one that stands already is returned instead."""
-        key = (op, args, value)
+        key = (op, args, repr(value))  # repr tells -0.0 from 0.0
         if key not in self._index:
             self.nodes.append(Node(op, args, value, self._join(args) if size is None else size))
             self._index[key] = len(self.nodes) - 1
@@ -70,8 +76,4 @@ class Builder:
 
     def finish(self) -> tuple[Node, ...]:
         """The nodes, every size settled."""
-        settled = [self.resolve(node.size) for node in self.nodes]
-        return tuple(
-            replace(node, size="H" if size.startswith("?") else size)
-            for node, size in zip(self.nodes, settled, strict=True)
-        )
+        return tuple(replace(node, size=self.settle(node.size)) for node in self.nodes)

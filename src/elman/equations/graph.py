@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from elman.errors import EquationError
-
-FORMAT = 1
 SCALAR = "1"
+FORMAT = 1
 
 LEAVES = frozenset({"input", "state", "vector", "constant", "count"})
 PRODUCTS = frozenset({"product", "product_t"})
 UNARY = frozenset({"neg", "sigmoid", "tanh", "relu", "exp", "log", "softplus", "abs", "sqrt"})
 BINARY = frozenset({"add", "sub", "mul", "div", "minimum", "maximum", "greater", "greater_equal"})
-POINTWISE = UNARY | BINARY | {"where", "spread"}
-REDUCTIONS = frozenset({"sum", "layer_norm"})
-OPERATIONS = LEAVES | PRODUCTS | POINTWISE | REDUCTIONS
+RESERVED = ("T", "mT", "shape", "dtype")
 
 Value = str | float | tuple[Any, ...] | None
+
+
+def is_name(text: object) -> bool:
+    """Whether a value, parameter or cell may be called so: an identifier that does not read as an array's attribute."""
+    return isinstance(text, str) and text.isidentifier() and text not in RESERVED
+
+
+def is_size(text: object) -> bool:
+    """Whether this is a size: one capital letter, or "1" for a scalar."""
+    return isinstance(text, str) and len(text) == 1 and (text == SCALAR or "A" <= text <= "Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One value of the step.
 
-    `op` says how it is made from the nodes `args`; `size` is a size letter, or "1" for a scalar. `value` holds what is not a
-    node: the name of a leaf or of a product's matrix, a constant's number, a count's size letters, a layer norm's (index, eps).
-    `name` and `line` are where the cell's author bound it; they carry no meaning and are left out of the hash.
+    `op` says how it is made from the nodes `args`; `size` is a size letter, or "1" for a scalar. `value` holds what is
+    not a node: the name of a leaf or of a product's matrix, a constant's number, a count's size letters, a layer norm's
+    (index, eps). `name` and `line` are where the cell's author bound it; they carry no meaning and are left out of the
+    hash.
     """
 
     op: str
@@ -65,8 +72,8 @@ class Parameter:
 class Graph:
     """A cell's equations for one step of one sequence.
 
-    `nodes` stand in an order in which each comes after its arguments. `results` gives for each state the node of its next
-    value, and `output` names the state, or else the extra result, that the layer shows to the world.
+    `nodes` stand in an order in which each comes after its arguments. `results` gives for each state the node of its
+    next value, and `output` names the state, or else the extra result, that the layer shows to the world.
     """
 
     name: str
@@ -76,6 +83,9 @@ class Graph:
     parameters: tuple[Parameter, ...]
     nodes: tuple[Node, ...]
     results: Mapping[str, int]
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
 
     @property
     def output_node(self) -> int:
@@ -118,50 +128,21 @@ class Graph:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Graph:
         """Read a graph back. Raises EquationError where `data` is no valid graph of a known format."""
-        try:
-            if data["format"] != FORMAT:
-                raise EquationError(f"graph: format {data['format']} is unknown, this version reads format {FORMAT}")
-            graph = cls(
-                name=str(data["name"]),
-                inputs=tuple(Port(str(name), str(size)) for name, size in data["inputs"]),
-                states=tuple(Port(str(name), str(size), float(start)) for name, size, start in data["states"]),
-                output=str(data["output"]),
-                parameters=tuple(Parameter(n, g, kind, tuple(shape)) for n, g, kind, shape in data["parameters"]),
-                nodes=tuple(_node_from_json(node) for node in data["nodes"]),
-                results={str(k): int(v) for k, v in data["results"].items()},
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise EquationError(f"graph: not a valid graph ({type(error).__name__}: {error})") from error
-        check(graph)
-        return graph
+        from elman.equations.reading import read  # reading makes graphs, so it stands above this module
+
+        return read(data)
 
 
-def check(graph: Graph) -> None:
-    """Raise EquationError unless every node and result of `graph` is well formed (a file may bring anything)."""
-    known = {p.name for p in graph.inputs + graph.states} | {p.name for p in graph.parameters}
-    for index, node in enumerate(graph.nodes):
-        if node.op not in OPERATIONS:
-            raise EquationError(f"graph: node {index} has the unknown operation {node.op!r}")
-        if any(not 0 <= arg < index for arg in node.args) or len(node.args) not in _arities(node.op):
-            raise EquationError(f"graph: node {index} ({node.op}) has bad arguments {node.args}")
-        if node.op in {"input", "state", "vector"} | PRODUCTS and node.value not in known:
-            raise EquationError(f"graph: node {index} ({node.op}) refers to the unknown {node.value!r}")
-    needed = {p.name for p in graph.states} | {graph.output}
-    if set(graph.results) != needed or any(not 0 <= n < len(graph.nodes) for n in graph.results.values()):
-        raise EquationError(f"graph: results must be {sorted(needed)}, got {sorted(graph.results)}")
-    kinds = {p.kind: len(p.shape) for p in graph.parameters}
-    if not set(kinds.items()) <= {("matrix", 2), ("vector", 1)}:
-        raise EquationError(f"graph: parameters must be matrices with two sizes or vectors with one, got {kinds}")
-
-
-def _arities(op: str) -> Iterable[int]:
-    if op in LEAVES:
-        return (0,)
-    if op in PRODUCTS or op in UNARY:
-        return (1,)
-    if op in REDUCTIONS:
-        return range(1, 65)
-    return (3,) if op == "where" else (2,)
+def live(nodes: Sequence[Node], roots: Iterable[int]) -> list[bool]:
+    """For each node whether one of `roots` is made from it, or is it."""
+    found = [False] * len(nodes)
+    for root in roots:
+        found[root] = True
+    for index in range(len(nodes) - 1, -1, -1):
+        if found[index]:
+            for arg in nodes[index].args:
+                found[arg] = True
+    return found
 
 
 def _node_to_json(node: Node) -> dict[str, Any]:
@@ -175,15 +156,3 @@ def _node_to_json(node: Node) -> dict[str, Any]:
     if node.line is not None:
         data["line"] = node.line
     return data
-
-
-def _node_from_json(data: Mapping[str, Any]) -> Node:
-    value = data.get("value")
-    return Node(
-        op=str(data["op"]),
-        args=tuple(int(arg) for arg in data.get("args", ())),
-        value=tuple(value) if isinstance(value, list) else value,
-        size=str(data["size"]),
-        name=data.get("name"),
-        line=data.get("line"),
-    )

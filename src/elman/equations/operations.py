@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from elman.equations.symbols import Operand, Symbol, Tracer, tracer_of
-from elman.errors import EquationError
+from elman.equations.symbols import Operand, Symbol, operand, tracer_of
 
 
 def _apply(op: str, *operands: Operand) -> Symbol:
     tracer = tracer_of(op, operands)
-    return tracer.node(op, *(tracer.operand(operand) for operand in operands))
+    return Symbol(tracer, tracer.node(op, *(operand(tracer, value) for value in operands)))
 
 
 def sigmoid(v: Operand) -> Symbol:
@@ -43,7 +42,7 @@ def softplus(v: Operand) -> Symbol:
     return _apply("softplus", v)
 
 
-def abs(v: Operand) -> Symbol:  # noqa: A001  (the field's name)
+def abs(v: Operand) -> Symbol:
     """The magnitude of v; its derivative at 0 is 0."""
     return _apply("abs", v)
 
@@ -74,13 +73,14 @@ def layer_norm(*vectors: Operand, eps: float = 1e-5) -> Any:
     One vector gives one, several give a tuple. Gain and bias are the cell's own: `g.i * layer_norm(a) + b.i`.
     Reference: Ba, Kiros & Hinton 2016, arXiv:1607.06450, equation 3.
     """
-    if not eps > 0:
-        raise EquationError(f"layer_norm: eps must be positive, got {eps}")
     tracer = tracer_of("layer_norm", vectors)
-    nodes = [tracer.operand(vector) for vector in vectors]
-    normed = tuple(_normed(tracer, nodes, index, float(eps)) for index in range(len(nodes)))
+    if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 < eps < float("inf"):
+        tracer.refuse(f"layer_norm's eps is {eps!r}", "give it a small positive number, such as 1e-5")
+    nodes = [operand(tracer, vector) for vector in vectors]
+    if any(tracer.builder.nodes[node].op == "constant" for node in nodes):
+        tracer.refuse("layer_norm is given a number", "it is over the units of vectors")
+    normed = tuple(
+        Symbol(tracer, tracer.node("layer_norm", *nodes, value=(index, float(eps)), size=tracer.builder.size(node)))
+        for index, node in enumerate(nodes)
+    )
     return normed[0] if len(normed) == 1 else normed
-
-
-def _normed(tracer: Tracer, nodes: list[int], index: int, eps: float) -> Symbol:
-    return tracer.node("layer_norm", *nodes, value=(index, eps), size=tracer.builder.size(nodes[index]))

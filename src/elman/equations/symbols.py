@@ -1,265 +1,213 @@
-"""What a cell's function is called with: symbols that write down what is done to them, and refuse the rest with a cure."""
+"""What a cell's function is called with: symbols that write down what is done to them, or refuse it with a cure."""
 
 from __future__ import annotations
 
-import linecache
-import sys
-from collections.abc import Iterable
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Real
-from types import CodeType, FrameType
 from typing import Any, NoReturn
 
-from elman.equations.builder import Builder
-from elman.equations.graph import SCALAR, Value
+from elman.equations.graph import RESERVED, is_name
+from elman.equations.misread import misread
+from elman.equations.tracer import ACTIVE, Traced, Tracer
 from elman.errors import EquationError
 
-RESERVED = ("T", "mT", "shape", "dtype")
+_OWN = "use elman's own (from elman import tanh, sigmoid, exp, …); an array belongs into a parameter or an input"
+_LOGIC = "nest where(condition, a, b); for both of two conditions write minimum(p, q), for one of them maximum(p, q)"
+
+# What numpy calls the operators when a number of its own stands on the left.
+_NUMPY_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+    "less": operator.lt,
+    "less_equal": operator.le,
+}
 
 
-class Tracer:
-    """Collects one cell's nodes while its function runs: which line, which name, which parameter is used how."""
+def _refusal(problem: str, cure: str) -> Callable[..., NoReturn]:
+    """A method that refuses whatever it is called with."""
 
-    def __init__(self, name: str, code: CodeType) -> None:
-        self.name = name
-        self.code = code
-        self.builder = Builder()
-        self.names: dict[int, tuple[str, int | None]] = {}
-        self.lines: dict[int, int] = {}
-        self.used: dict[str, tuple[str, tuple[str, ...], int | None]] = {}
+    def method(self: Arithmetic, *_: object, **__: object) -> NoReturn:
+        self._tracer.refuse(problem, cure)
 
-    def frame(self) -> FrameType | None:
-        """The frame of the cell's function, while it runs."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code is not self.code:
-            frame = frame.f_back
-        return frame
-
-    def refuse(self, problem: str, cure: str, line: int | None = None) -> NoReturn:
-        """Raise EquationError with the cell, the line, what is wrong and how to mend it."""
-        if line is None:
-            frame = self.frame()
-            line = frame.f_lineno if frame else None
-        source = linecache.getline(self.code.co_filename, line).strip() if line else ""
-        where = f"line {line}" + (f" ({source})" if source else "") + ": " if line else ""
-        raise EquationError(f"{self.name}: {where}{problem}; {cure}")
-
-    def node(self, op: str, *args: int, value: Value = None, size: str | None = None) -> Symbol:
-        """Write down one operation, with the line that asks for it, and the names bound so far."""
-        frame = self.frame()
-        self.take_names(frame.f_locals.items() if frame else ())
-        try:
-            index = self.builder.add(op, *args, value=value, size=size)
-        except EquationError as error:
-            self.refuse(str(error), "check which vectors are added or multiplied here")
-        if frame:
-            self.lines.setdefault(index, frame.f_lineno)
-        return Symbol(self, index)
-
-    def take_names(self, local: Iterable[tuple[str, object]]) -> None:
-        """Remember the first name that each computed value is bound to."""
-        for name, value in local:
-            if isinstance(value, Symbol) and value._tracer is self and self.builder.nodes[value._index].args:
-                self.names.setdefault(value._index, (name, self.lines.get(value._index)))
-
-    def operand(self, operand: Operand) -> int:
-        """The node of an operand of an element-wise operation."""
-        if isinstance(operand, Symbol):
-            if operand._tracer is not self:
-                self.refuse("a symbol of another cell is used", "use only this cell's own arguments")
-            return operand._index
-        if isinstance(operand, Weight):
-            return self.vector(operand)
-        if isinstance(operand, Real) and not isinstance(operand, bool):
-            return self.builder.constant(float(operand))
-        return self.refuse(
-            f"{type(operand).__name__} is no operand of an equation",
-            "use the cell's inputs, states, parameters and plain numbers; arrays belong into parameters",
-        )
-
-    def vector(self, weight: Weight) -> int:
-        """A parameter used element by element."""
-        if weight._transposed:
-            self.refuse(f"{weight} is a matrix and is used element by element", "write U @ h - U.T @ h, one product each")
-        (size,) = self._use(weight, "vector")
-        return self.node("vector", value=weight._name, size=size)._index
-
-    def product(self, weight: Weight, operand: Operand) -> Symbol:
-        """A matrix applied to a vector."""
-        source = self.operand(operand)
-        rows, columns = self._use(weight, "matrix")
-        if weight._transposed:
-            rows, columns = columns, rows
-        try:
-            self.builder.unify(columns, self.builder.size(source))
-        except EquationError as error:
-            self.refuse(f"{weight} @ …: {error}", "a matrix has one shape; give the other product its own matrix")
-        return self.node("product_t" if weight._transposed else "product", source, value=weight._name, size=rows)
-
-    def _use(self, weight: Weight, kind: str) -> tuple[str, ...]:
-        frame = self.frame()
-        line = frame.f_lineno if frame else None
-        if weight._name not in self.used:
-            count = 2 if kind == "matrix" else 1
-            self.used[weight._name] = (kind, tuple(self.builder.variable() for _ in range(count)), line)
-        known, sizes, before = self.used[weight._name]
-        if known != kind:
-            self.refuse(
-                f"{weight._name} is used as a {kind} here and as a {known} on line {before}",
-                "matrix masks and sums are no equations of a step: use two parameters, or write A @ x + B @ x",
-            )
-        return sizes
+    return method
 
 
-class _Arithmetic:
+class Arithmetic:
     """Operators that symbols and weights share."""
 
+    __slots__ = ()
     _tracer: Tracer
 
-    def _binary(self, op: str, a: Operand, b: Operand) -> Symbol:
-        return self._tracer.node(op, self._tracer.operand(a), self._tracer.operand(b))
+    def _node(self) -> int:
+        raise NotImplementedError
+
+    def _apply(self, op: str, *operands: Operand) -> Symbol:
+        return Symbol(self._tracer, self._tracer.node(op, *(operand(self._tracer, value) for value in operands)))
 
     def __add__(self, other: Operand) -> Symbol:
-        return self._binary("add", self, other)  # type: ignore[arg-type]
+        return self._apply("add", self, other)
 
     def __radd__(self, other: Operand) -> Symbol:
-        return self._binary("add", other, self)  # type: ignore[arg-type]
+        return self._apply("add", other, self)
 
     def __sub__(self, other: Operand) -> Symbol:
-        return self._binary("sub", self, other)  # type: ignore[arg-type]
+        return self._apply("sub", self, other)
 
     def __rsub__(self, other: Operand) -> Symbol:
-        return self._binary("sub", other, self)  # type: ignore[arg-type]
+        return self._apply("sub", other, self)
 
     def __mul__(self, other: Operand) -> Symbol:
-        return self._binary("mul", self, other)  # type: ignore[arg-type]
+        return self._apply("mul", self, other)
 
     def __rmul__(self, other: Operand) -> Symbol:
-        return self._binary("mul", other, self)  # type: ignore[arg-type]
+        return self._apply("mul", other, self)
 
     def __truediv__(self, other: Operand) -> Symbol:
-        return self._binary("div", self, other)  # type: ignore[arg-type]
+        return self._apply("div", self, other)
 
     def __rtruediv__(self, other: Operand) -> Symbol:
-        return self._binary("div", other, self)  # type: ignore[arg-type]
+        return self._apply("div", other, self)
 
     def __neg__(self) -> Symbol:
-        return self._tracer.node("neg", self._tracer.operand(self))  # type: ignore[arg-type]
+        return self._apply("neg", self)
+
+    def __pos__(self) -> Symbol:
+        return Symbol(self._tracer, self._node())
+
+    def __abs__(self) -> Symbol:
+        return self._apply("abs", self)
 
     def __gt__(self, other: Operand) -> Symbol:
-        return self._binary("greater", self, other)  # type: ignore[arg-type]
+        return self._apply("greater", self, other)
 
     def __ge__(self, other: Operand) -> Symbol:
-        return self._binary("greater_equal", self, other)  # type: ignore[arg-type]
+        return self._apply("greater_equal", self, other)
 
     def __lt__(self, other: Operand) -> Symbol:
-        return self._binary("greater", other, self)  # type: ignore[arg-type]
+        return self._apply("greater", other, self)
 
     def __le__(self, other: Operand) -> Symbol:
-        return self._binary("greater_equal", other, self)  # type: ignore[arg-type]
-
-    def __eq__(self, other: object) -> Any:
-        self._tracer.refuse("== on a symbol", "compare with >, >=, < or <= inside where(condition, a, b)")
-
-    def __ne__(self, other: object) -> Any:
-        self._tracer.refuse("!= on a symbol", "compare with >, >=, < or <= inside where(condition, a, b)")
+        return self._apply("greater_equal", other, self)
 
     def __hash__(self) -> int:
         return id(self)
 
-    def __pow__(self, other: object) -> NoReturn:
-        self._tracer.refuse("** is no operation of an equation", "write x * x, sqrt(x), or exp(a * log(x))")
+    __eq__ = __ne__ = _refusal(
+        "== and != on a symbol",
+        "numbers that are computed are hardly ever equal: compare with >, >=, < or <= in a where(…)",
+    )
+    __pow__ = __rpow__ = _refusal("** is no operation of an equation", "write x * x, sqrt(x), or exp(a * log(x))")
+    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = _refusal(
+        "% and // are no operations of an equation", "they have no derivative: write a quotient with /"
+    )
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refusal("&, | and ^ on symbols", _LOGIC)
+    __invert__ = _refusal("~ on a symbol", "turn the comparison round, or write 1 - condition")
+    __bool__ = _refusal(
+        "Python decides (if, and, or, not, max, min) on a symbol, which has no value yet",
+        "write where(condition, a, b), maximum(a, b) or minimum(a, b)",
+    )
+    __getitem__ = __setitem__ = _refusal(
+        "an index on a symbol",
+        "equations say one step for all units: a gate is a member (W.i), an earlier step's value is kept as a state",
+    )
+    __call__ = _refusal(
+        "a symbol is called", "a matrix is applied by W @ x, and h is the last step's value without h(t - 1)"
+    )
+    __iter__ = __len__ = _refusal(
+        "a symbol is unpacked, looped over or measured", "equations say one step for all units: name what you need"
+    )
+    __float__ = __int__ = __index__ = __complex__ = __round__ = __floor__ = __ceil__ = __trunc__ = _refusal(
+        "a number is needed here (math, round, range, float) and a symbol came", _OWN
+    )
+    __array__ = __array_function__ = _refusal("a numpy function meets a symbol", _OWN)
 
-    __rpow__ = __pow__
-
-    def __bool__(self) -> bool:
-        self._tracer.refuse(
-            "Python decides (if, and, or, max, min) on a symbol, which has no value yet",
-            "write where(condition, a, b), maximum(a, b) or minimum(a, b)",
-        )
-
-    def __getitem__(self, index: object) -> NoReturn:
-        self._tracer.refuse(
-            "an index on a symbol", "equations are written for one step and all units: name what you need as a state or input"
-        )
-
-    def __iter__(self) -> NoReturn:
-        self._tracer.refuse("a symbol is unpacked or looped over", "equations are written for all units at once")
-
-    def __float__(self) -> float:
-        self._tracer.refuse(
-            "a function of Python's math meets a symbol", "use elman's own: from elman import tanh, sigmoid, exp, …"
-        )
-
-    __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
-
-    def __array__(self, *_: object, **__: object) -> NoReturn:
-        self._tracer.refuse("a numpy function meets a symbol", "use elman's own: from elman import tanh, sigmoid, exp, …")
-
-    def __array_ufunc__(self, *_: object, **__: object) -> NoReturn:
-        self._tracer.refuse("a numpy function meets a symbol", "use elman's own: from elman import tanh, sigmoid, exp, …")
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        apply = _NUMPY_OPERATORS.get(ufunc.__name__)
+        if apply and method == "__call__" and not kwargs and all(isinstance(i, (Arithmetic, Real)) for i in inputs):
+            return apply(*(i if isinstance(i, Arithmetic) else float(i) for i in inputs))
+        return self._tracer.refuse("a numpy function or array meets a symbol", _OWN)
 
     @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> NoReturn:
-        for arg in args:
-            if isinstance(arg, _Arithmetic):
-                arg._tracer.refuse(
-                    "a torch function meets a symbol", "use elman's own: from elman import tanh, sigmoid, exp, …"
-                )
-        raise EquationError("a torch function meets a symbol; use elman's own: from elman import tanh, sigmoid, exp, …")
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
+        for symbol in _symbols([args, kwargs or {}]):
+            symbol._tracer.refuse("a torch function or tensor meets a symbol", _OWN)
+        raise EquationError(f"a torch function meets a symbol; {_OWN}")
 
 
-class Symbol(_Arithmetic):
+class Symbol(Arithmetic, Traced):
     """A value of the step: an input, a state, or what has been computed from them."""
 
+    __slots__ = ()
+
     def __init__(self, tracer: Tracer, index: int) -> None:
-        self._tracer = tracer
-        self._index = index
+        object.__setattr__(self, "_tracer", tracer)
+        object.__setattr__(self, "_index", index)
+
+    def _node(self) -> int:
+        return self._index
 
     def __matmul__(self, other: object) -> NoReturn:
-        nodes = self._tracer.builder.nodes
-        node = nodes[self._index]
-        if node.op == "mul" and nodes[node.args[1]].op == "vector":
-            weight = nodes[node.args[1]].value
-            if nodes[node.args[0]].op == "vector":
-                self._tracer.refuse(
-                    f"a matrix mask ({nodes[node.args[0]].value} * {weight}) @ …",
-                    "a matrix is used as it is; mask the parameter outside of the equations",
-                )
-            self._tracer.refuse(
-                f"Python reads r * {weight} @ h as (r * {weight}) @ h", f"write r * ({weight} @ h)"
-            )
-        self._tracer.refuse("@ needs a parameter on its left", "write U.i @ h with a parameter group U of the signature")
+        self._tracer.refuse(*misread(self._tracer, self._index, str(other) if isinstance(other, Weight) else None))
 
-    def __rmatmul__(self, other: object) -> NoReturn:
-        self._tracer.refuse("@ needs a parameter on its left", "write U.i @ h with a parameter group U of the signature")
+    __rmatmul__ = _refusal("@ needs a parameter on its left", "write U.i @ h with a parameter group U of the signature")
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        self._tracer.refuse(f"a symbol has no attribute .{name}", "members (W.i) belong to parameter groups, not to values")
+        self._tracer.refuse(f"a value has no .{name}", "members (W.i) and transposes (U.T) belong to parameters")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        self._tracer.refuse(f"a value's .{name} is assigned", "bind it to a name of its own")
 
 
-class Weight(_Arithmetic):
+class Weight(Arithmetic):
     """A parameter group of the signature (`W`), one of its members (`W.i`), or the transpose of one (`W.i.T`)."""
 
+    __slots__ = ("_name", "_tracer", "_transposed")
+    _name: str
+    _transposed: bool
+
     def __init__(self, tracer: Tracer, name: str, transposed: bool = False) -> None:
-        self._tracer = tracer
-        self._name = name
-        self._transposed = transposed
+        object.__setattr__(self, "_tracer", tracer)
+        object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_transposed", transposed)
+
+    def _node(self) -> int:
+        if self._transposed:
+            self._tracer.refuse(
+                f"{self} is a matrix and is used element by element", "write U @ h - U.T @ h, one product each"
+            )
+        return self._tracer.vector(self._name)
 
     def __getattr__(self, member: str) -> Weight:
         if member.startswith("__"):
             raise AttributeError(member)
         if member == "T":
             return Weight(self._tracer, self._name, not self._transposed)
-        if member in RESERVED or member.startswith("_") or "." in self._name or self._transposed:
+        if not is_name(member) or member.startswith("_") or "." in self._name or self._transposed:
             self._tracer.refuse(
-                f"{self}.{member} is no parameter", f"a member has one plain name, not one of {', '.join(RESERVED)}"
+                f"{self}.{member} is no parameter",
+                f"a member is one plain name, as in W.i; {', '.join(RESERVED)} are reserved (U.T is the transpose)",
             )
         return Weight(self._tracer, f"{self._name}.{member}")
 
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        self._tracer.refuse(
+            f"{self}.{name} is assigned", "a parameter is learned, not computed: bind the value to a local name"
+        )
+
     def __matmul__(self, other: Operand) -> Symbol:
-        return self._tracer.product(self, other)
+        if not isinstance(other, (Symbol, Weight)):
+            self._tracer.refuse(
+                f"{self} @ {type(other).__name__}", "a matrix is applied to a vector: an input, a state, a value"
+            )
+        return Symbol(self._tracer, self._tracer.product(self._name, self._transposed, operand(self._tracer, other)))
 
     def __rmatmul__(self, other: object) -> NoReturn:
         self._tracer.refuse(f"{self} stands on the right of @", f"write {self} @ v")
@@ -268,20 +216,43 @@ class Weight(_Arithmetic):
         return self._name + (".T" if self._transposed else "")
 
 
-Operand = Symbol | Weight | float
+Operand = Arithmetic | float
+
+
+def operand(tracer: Tracer, value: object) -> int:
+    """The node of an operand of an element-wise operation."""
+    if isinstance(value, Arithmetic):
+        if value._tracer is not tracer:
+            tracer.refuse("a symbol of another cell is used", "use only this cell's own arguments")
+        return value._node()
+    if isinstance(value, Real) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            tracer.refuse(f"{value} is no number to compute with", "write a large finite one, such as 1e30")
+        return tracer.builder.constant(float(value))
+    return tracer.refuse(
+        f"{type(value).__name__} is no operand of an equation",
+        "use the cell's inputs, states, parameters and plain numbers; an array belongs into a parameter",
+    )
 
 
 def tracer_of(op: str, operands: Iterable[object]) -> Tracer:
     """The tracer that the operands belong to. Raises EquationError where none is a symbol."""
-    for operand in operands:
-        if isinstance(operand, _Arithmetic):
-            return operand._tracer
-    kinds = ", ".join(type(operand).__name__ for operand in operands)
-    raise EquationError(f"{op} is for the equations of a cell and got {kinds}; for arrays use numpy's or torch's own")
+    operands = list(operands)
+    for symbol in _symbols(operands):
+        return symbol._tracer
+    kinds = ", ".join(type(value).__name__ for value in operands) or "nothing"
+    problem = f"{op} is for the symbols of a cell's equations and got {kinds}"
+    if tracer := ACTIVE.get():
+        tracer.refuse(problem, f"for numbers use Python's math.{op}")
+    raise EquationError(f"{problem}; for arrays use numpy's or torch's own")
 
 
-def scalar_size(size: str) -> str:
-    """A declared size: a letter, or "1". Raises EquationError for anything else."""
-    if size == SCALAR or (len(size) == 1 and size.isalpha() and size.isupper()):
-        return size
-    raise EquationError(f'a size is one capital letter or "1", got {size!r}')
+def _symbols(value: object) -> Iterator[Arithmetic]:
+    """The symbols in nested arguments."""
+    if isinstance(value, Arithmetic):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _symbols(item)
+    elif isinstance(value, dict):
+        yield from _symbols(list(value.values()))

@@ -1,0 +1,160 @@
+"""What every graph must be, wherever it comes from: each rule here is one that the programs made from it rely on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NoReturn
+
+from elman.equations.graph import BINARY, PRODUCTS, SCALAR, UNARY, Graph, Node, Parameter, Port, is_name, is_size, live
+from elman.errors import EquationError
+
+# A leaf has no arguments; a layer norm has one or more.
+_ARITY = (
+    dict.fromkeys(("input", "state", "vector", "constant"), 0)
+    | dict.fromkeys(PRODUCTS | UNARY, 1)
+    | dict.fromkeys(BINARY, 2)
+    | {"where": 3}
+)
+_VALUED = PRODUCTS | {"input", "state", "vector", "constant", "layer_norm"}
+
+
+def check(graph: Graph) -> None:
+    """Raise EquationError unless the graph is well formed.
+
+    Names are identifiers and differ, every node has the arguments, the value and the size that its operation asks for,
+    no node stands twice or for nothing, every parameter is used, and each state's next value has the state's size.
+    """
+    if not is_name(graph.name):
+        _refuse(f"{graph.name!r} is no name for a cell")
+    _check_ports(graph)
+    _check_parameters(graph.parameters, {p.name for p in graph.inputs + graph.states} | {graph.output})
+    _check_nodes(graph)
+    _check_results(graph)
+    _check_use(graph)
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise EquationError(f"graph: {problem}")
+
+
+def _check_ports(graph: Graph) -> None:
+    if not graph.inputs or not graph.states:
+        _refuse("one input and one state are needed at least")
+    for port in graph.inputs + graph.states:
+        if not is_name(port.name) or not is_size(port.size) or not math.isfinite(port.start):
+            _refuse(f"{port} needs an identifier, a capital letter or 1, and a finite start")
+    names = [port.name for port in graph.inputs + graph.states]
+    if len(set(names)) < len(names):
+        _refuse(f"inputs and states must have names that differ, got {', '.join(names)}")
+    if any(port.start for port in graph.inputs):
+        _refuse("an input starts from nothing")
+    if not is_name(graph.output) or graph.output in {port.name for port in graph.inputs}:
+        _refuse(f"the output {graph.output!r} must be a state, or a name of its own")
+
+
+def _check_parameters(parameters: Sequence[Parameter], taken: set[str]) -> None:
+    ranks = {"matrix": 2, "vector": 1}
+    groups = [p.group for i, p in enumerate(parameters) if i == 0 or parameters[i - 1].group != p.group]
+    if len(set(groups)) < len(groups) or taken & set(groups):
+        _refuse(
+            f"the groups {', '.join(groups)} must differ from each other and from other names, members side by side"
+        )
+    for p in parameters:
+        whole, _, member = p.name.partition(".")
+        if whole != p.group or not is_name(p.group) or (p.name != p.group and not is_name(member)):
+            _refuse(f"parameter {p.name!r} must be named {p.group!r}, or {p.group!r}, a dot and a member's name")
+        if len(p.shape) != ranks.get(p.kind) or not all(map(is_size, p.shape)):
+            _refuse(f"parameter {p.name}: a matrix has two sizes and a vector one, got a {p.kind} of {p.shape}")
+        if p.name == p.group and sum(q.group == p.group for q in parameters) > 1:
+            _refuse(f"{p.group} is used whole and by member")
+    tensors = {p.name.replace(".", "_") for p in parameters}
+    if len(tensors) < len(parameters):
+        _refuse("two parameters are called the same, or alike but for a dot and a _")
+
+
+def _check_nodes(graph: Graph) -> None:
+    ports = {("input", p.name): p for p in graph.inputs} | {("state", p.name): p for p in graph.states}
+    parameters = {p.name: p for p in graph.parameters}
+    seen: set[tuple[object, ...]] = set()
+    for index, node in enumerate(graph.nodes):
+        what = f"node {index} ({node.op})"
+        arity = max(1, len(node.args)) if node.op == "layer_norm" else _ARITY.get(node.op)
+        if arity is None:
+            _refuse(f"{what}: unknown operation")
+        if len(node.args) != arity or not all(0 <= arg < index for arg in node.args):
+            _refuse(f"{what}: {arity} earlier nodes are its arguments, got {node.args}")
+        if node.value is not None and node.op not in _VALUED:
+            _refuse(f"{what}: has no value, got {node.value!r}")
+        if node.args and all(graph.nodes[arg].op == "constant" for arg in node.args):
+            _refuse(f"{what}: numbers alone; write their value")
+        expected = _size(graph.nodes, node, ports, parameters, what)
+        if node.size != expected:
+            _refuse(f"{what}: its size is {expected}, got {node.size!r}")
+        key = (node.op, node.args, repr(node.value))
+        if key in seen:
+            _refuse(f"{what}: stands twice")
+        seen.add(key)
+
+
+def _size(
+    nodes: Sequence[Node],
+    node: Node,
+    ports: dict[tuple[str, str], Port],
+    parameters: dict[str, Parameter],
+    what: str,
+) -> str:
+    """The size that a node has by what it is made from."""
+    sizes = [nodes[arg].size for arg in node.args]
+    if node.op in ("input", "state"):
+        port = ports.get((node.op, str(node.value)))
+        return port.size if port else _refuse(f"{what}: there is no {node.op} {node.value!r}")
+    if node.op == "vector" or node.op in PRODUCTS:
+        kind = "vector" if node.op == "vector" else "matrix"
+        parameter = parameters.get(str(node.value))
+        if parameter is None or parameter.kind != kind:
+            _refuse(f"{what}: there is no {kind} {node.value!r}")
+        rows, *columns = parameter.shape if node.op != "product_t" else parameter.shape[::-1]
+        return rows if columns == sizes else _refuse(f"{what}: {node.value} takes size {columns[0]}, got {sizes[0]}")
+    if node.op == "layer_norm":
+        return sizes[_norm_index(node, what)]
+    if node.op == "constant" and not (isinstance(node.value, float) and math.isfinite(node.value)):
+        _refuse(f"{what}: a finite number is needed, got {node.value!r}")
+    letters = sorted(set(sizes) - {SCALAR})
+    return (
+        letters[0] if len(letters) == 1 else _refuse(f"{what}: sizes {', '.join(letters)} meet") if letters else SCALAR
+    )
+
+
+def _norm_index(node: Node, what: str) -> int:
+    value = node.value
+    if isinstance(value, tuple) and len(value) == 2:
+        index, eps = value
+        if isinstance(index, int) and 0 <= index < len(node.args) and isinstance(eps, float) and 0 < eps < math.inf:
+            return index
+    return _refuse(f"{what}: the place of one of its vectors and a positive eps are needed, got {value!r}")
+
+
+def _check_results(graph: Graph) -> None:
+    needed = list(dict.fromkeys([*(p.name for p in graph.states), graph.output]))
+    if list(graph.results) != needed or not all(0 <= n < len(graph.nodes) for n in graph.results.values()):
+        _refuse(f"results must be a node for each of {', '.join(needed)}, got {dict(graph.results)}")
+    for name, index in graph.results.items():
+        if graph.nodes[index].op in ("constant", "vector"):
+            _refuse(f"{name} becomes a {graph.nodes[index].op} as it is, which is nothing computed in a step")
+    for port in graph.states:
+        size = graph.nodes[graph.results[port.name]].size
+        if size != port.size:
+            _refuse(f"the state {port.name} has size {port.size} and becomes a value of size {size}")
+
+
+def _check_use(graph: Graph) -> None:
+    """Every node leads to a result, inputs and states aside, which may go unused; so does every parameter."""
+    used = live(graph.nodes, graph.results.values())
+    for index, node in enumerate(graph.nodes):
+        if not used[index] and node.op not in ("input", "state"):
+            _refuse(f"node {index} ({node.op}) leads to no result")
+    names = {str(node.value) for node in graph.nodes if node.op == "vector" or node.op in PRODUCTS}
+    for p in graph.parameters:
+        if p.name not in names:
+            _refuse(f"the parameter {p.name} is never used")

@@ -1,0 +1,143 @@
+"""What a cell's function says of itself, with what its decorator says of it, checked."""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any, NoReturn
+
+from elman.equations.graph import RESERVED, Port, is_name, is_size
+from elman.equations.tracer import Tracer
+from elman.errors import EquationError
+
+_STORES = ("STORE_FAST", "STORE_DEREF")
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """A cell's function: the names and sizes of its arguments, parameter groups, and options with their defaults."""
+
+    name: str
+    function: Callable[..., Any]
+    code: CodeType
+    inputs: tuple[Port, ...]
+    states: tuple[Port, ...]
+    output: str
+    groups: tuple[str, ...]
+    options: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Any], inputs: str, states: str, output: str | None, start: Mapping[str, float]
+    ) -> Signature:
+        """Raises EquationError for whatever does not fit together, with the line of the function and the cure."""
+        reader = _Reader(function)
+        x, h = reader.ports(inputs, "inputs", "D", {}), reader.ports(states, "states", "H", start)
+        for name in start:
+            if name not in [p.name for p in h]:
+                reader.refuse(
+                    f"start names {name!r}, which is no state", f"the states are {', '.join(p.name for p in h)}"
+                )
+        groups, options = reader.arguments([p.name for p in x + h])
+        shown = output if output is not None else h[0].name
+        if not is_name(shown) or shown in [p.name for p in x] + groups:
+            reader.refuse(
+                f"the output is called {shown!r}", "name a state, or give the value returned last a name of its own"
+            )
+        reader.refuse_shadows(groups)
+        return cls(reader.name, function, reader.code, x, h, shown, tuple(groups), options)
+
+    @property
+    def returned(self) -> list[str]:
+        """The names of what the function returns."""
+        return list(dict.fromkeys([*(p.name for p in self.states), self.output]))
+
+
+class _Reader:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.name = getattr(function, "__name__", type(function).__name__)
+        plain = inspect.unwrap(function)
+        if not inspect.isfunction(plain):
+            raise EquationError(
+                f"{self.name}: @cell stands before a {type(function).__name__}; write a plain function: def"
+            )
+        self.code = plain.__code__
+        self.function = function
+        if (
+            inspect.iscoroutinefunction(plain)
+            or inspect.isgeneratorfunction(plain)
+            or inspect.isasyncgenfunction(plain)
+        ):
+            self.refuse("the function is async, or yields", "one step is a plain function that returns the next states")
+        if not is_name(self.name):
+            self.refuse("the function has no plain name", "write it with def, and a name of its own")
+
+    def refuse(self, problem: str, cure: str, line: int | None = None) -> NoReturn:
+        Tracer(self.name, self.code).refuse(problem, cure, line)
+
+    def ports(self, text: str, what: str, letter: str, start: Mapping[str, float]) -> tuple[Port, ...]:
+        """Read "h:P c"."""
+        example = f'write {what}="{"x dt:1" if what == "inputs" else "h:P c"}"'
+        ports: list[Port] = []
+        for word in text.replace(",", " ").split():
+            name, colon, size = word.partition(":")
+            if not is_name(name):
+                self.refuse(f"{what} name {name!r}, which is no name, or one of {', '.join(RESERVED)}", example)
+            if colon and not is_size(size):
+                self.refuse(f'the size of {name} is one capital letter or "1", got {size!r}', example)
+            begin = start.get(name, 0.0)
+            if isinstance(begin, bool) or not isinstance(begin, (int, float)) or not math.isfinite(begin):
+                self.refuse(f"{name} starts at {begin!r}", "a state starts at one finite number for all its units")
+            ports.append(Port(name, size or letter, float(begin)))
+        if not ports:
+            self.refuse(f"there are no {what}", example)
+        return tuple(ports)
+
+    def arguments(self, leading: list[str]) -> tuple[list[str], dict[str, float]]:
+        """The parameter groups behind the leading arguments, and the options."""
+        names: list[str] = []
+        options: dict[str, float] = {}
+        for argument in inspect.signature(self.function).parameters.values():
+            if argument.name in RESERVED:
+                self.refuse(f"the argument {argument.name} has a reserved name", f"do not use {', '.join(RESERVED)}")
+            if argument.kind is argument.KEYWORD_ONLY:
+                options[argument.name] = self._default(argument)
+            elif argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+                self.refuse(f"the argument {argument} takes anything", "name each input, state and parameter group")
+            elif argument.default is not argument.empty:
+                self.refuse(f"the argument {argument} has a default", f"an option stands behind a star: *, {argument}")
+            else:
+                names.append(argument.name)
+        if names[: len(leading)] != leading:
+            self.refuse(
+                f"the arguments must begin with {', '.join(leading)} and are {', '.join(names) or 'none'}",
+                "the inputs come first, then the states, each once, then the parameter groups",
+            )
+        return names[len(leading) :], options
+
+    def _default(self, argument: inspect.Parameter) -> float:
+        if argument.default is argument.empty:
+            self.refuse(f"the option {argument.name} has no default", f"write *, {argument.name}=1.0")
+        if isinstance(argument.default, (int, float)) and math.isfinite(argument.default):
+            return argument.default
+        return self.refuse(f"the option {argument} is no finite number", f"write *, {argument.name}=1.0")
+
+    def refuse_shadows(self, groups: list[str]) -> None:
+        """Refuse a local that hides a parameter group, which would silently be used in its place from there on."""
+        for instruction in dis.get_instructions(self.code):
+            names = _stored(instruction.opname, instruction.argval)
+            line = instruction.positions.lineno if instruction.positions else None
+            for name in names:
+                if name in groups:
+                    self.refuse(f"the local {name} hides the parameter group {name}", "give it another name", line)
+
+
+def _stored(opname: str, argval: object) -> list[object]:
+    """The locals that an instruction binds. Since CPython 3.13 one may store a local and store or load another."""
+    if isinstance(argval, tuple):
+        return [name for part, name in zip(opname.split("_FAST")[:2], argval, strict=False) if part.endswith("STORE")]
+    return [argval] if opname.startswith(_STORES) else []

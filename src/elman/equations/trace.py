@@ -1,0 +1,137 @@
+"""Calls a cell's function once with symbols, and makes a graph of what it wrote down."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import TracebackType
+
+from elman.equations.check import check
+from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, Parameter, live
+from elman.equations.signature import Signature
+from elman.equations.symbols import Arithmetic, Symbol, Weight
+from elman.equations.tracer import ACTIVE, Tracer
+from elman.errors import EquationError
+
+
+def trace(signature: Signature, options: Mapping[str, float]) -> Graph:
+    """The graph of a cell with these options. Raises EquationError for what is no equation of one step."""
+    tracer = Tracer(signature.name, signature.code)
+    arguments: list[Symbol | Weight] = []
+    for op, ports in (("input", signature.inputs), ("state", signature.states)):
+        arguments += [Symbol(tracer, tracer.builder.add(op, value=p.name, size=p.size)) for p in ports]
+    arguments += [Weight(tracer, group) for group in signature.groups]
+    results = _results(tracer, signature, _call(tracer, signature, arguments, options))
+    tracer.take_names((name, Symbol(tracer, node)) for name, node in results.items())
+    nodes, results = _tidy(tracer, results)
+    graph = Graph(
+        signature.name, signature.inputs, signature.states, signature.output,
+        _parameters(tracer, signature, nodes), nodes, results,
+    )  # fmt: skip
+    check(graph)
+    return graph
+
+
+def _call(
+    tracer: Tracer, signature: Signature, arguments: Iterable[Arithmetic], options: Mapping[str, float]
+) -> object:
+    """What the function returns; whatever it raises becomes an EquationError that names the line."""
+    token = ACTIVE.set(tracer)
+    try:
+        return signature.function(*arguments, **options)
+    except EquationError:
+        raise
+    except Exception as error:  # whatever Python has against the function
+        tracer.refuse(
+            f"{type(error).__name__}: {error}",
+            "an equation is made of inputs, states, parameters, numbers, + - * / @ and elman's functions",
+            _last_line(error.__traceback__, tracer),
+        )
+    finally:
+        ACTIVE.reset(token)
+
+
+def _last_line(traceback: TracebackType | None, tracer: Tracer) -> int | None:
+    line = None
+    while traceback:
+        if traceback.tb_frame.f_code is tracer.code:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line
+
+
+def _return_line(tracer: Tracer) -> int | None:
+    """The line of the function's last return."""
+    lines = [
+        instruction.positions.lineno
+        for instruction in dis.get_instructions(tracer.code)
+        if instruction.opname.startswith("RETURN_") and instruction.positions
+    ]
+    return lines[-1] if lines else None
+
+
+def _results(tracer: Tracer, signature: Signature, returned: object) -> dict[str, int]:
+    """The node of each returned value, by its name."""
+    line, names = _return_line(tracer), signature.returned
+    values = returned if isinstance(returned, tuple) else (returned,)
+    wanted = f"return {', '.join(names)}"
+    if len(values) != len(names):
+        came = "nothing" if returned is None else f"{len(values)} value{'s' * (len(values) > 1)}"
+        tracer.refuse(f"{came} returned, {len(names)} expected", f"end with {wanted}", line)
+    results = {}
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, Symbol) and value._tracer is not tracer:
+            tracer.refuse(f"{name} is returned as a symbol of another cell", "use only this cell's own arguments", line)
+        if not isinstance(value, Symbol):
+            kind = f"the parameter {value}" if isinstance(value, Weight) else f"a {type(value).__name__}"
+            tracer.refuse(
+                f"{name} is returned as {kind}", f"{wanted}, one after another, each computed in the equations", line
+            )
+        results[name] = value._index
+    for port in signature.states:
+        size = tracer.builder.size(results[port.name])
+        try:
+            tracer.builder.unify(size, port.size)
+        except EquationError:
+            tracer.refuse(
+                f"the state {port.name} has size {port.size} and is returned with size {size}",
+                f'declare it in states="{port.name}:{size}", or bring it to size {port.size} by a matrix', line,
+            )  # fmt: skip
+    return results
+
+
+def _tidy(tracer: Tracer, results: dict[str, int]) -> tuple[tuple[Node, ...], dict[str, int]]:
+    """The nodes with their names and lines, without those that lead to no result."""
+    nodes = tracer.builder.finish()
+    used = live(nodes, results.values())
+    places: dict[int, int] = {}
+    kept: list[Node] = []
+    for index, node in enumerate(nodes):
+        if used[index] or node.op in ("input", "state"):
+            name = tracer.names.get(index)
+            line = None if name is None else tracer.lines.get(index)
+            places[index] = len(kept)
+            kept.append(replace(node, args=tuple(places[arg] for arg in node.args), name=name, line=line))
+    return tuple(kept), {name: places[node] for name, node in results.items()}
+
+
+def _parameters(tracer: Tracer, signature: Signature, nodes: tuple[Node, ...]) -> tuple[Parameter, ...]:
+    """The parameters, group by group, members in the order of first use."""
+    named = {str(node.value) for node in nodes if node.op == "vector" or node.op in PRODUCTS}
+    found = []
+    for group in signature.groups:
+        members = [name for name in tracer.used if name.partition(".")[0] == group]
+        if not members:
+            tracer.refuse(f"the parameter group {group} is never used", "use it, or take it out of the signature")
+        for name in members:
+            use = tracer.used[name]
+            if name not in named:
+                tracer.refuse(
+                    f"{name} is used for nothing that is returned", "use its value, or leave it out", use.line
+                )
+            shape = tuple(tracer.builder.settle(size) for size in use.sizes)
+            if use.kind == "matrix" and shape[0] == SCALAR:
+                tracer.refuse(f"the matrix {name} makes a scalar", "give that value a size letter of its own", use.line)
+            found.append(Parameter(name, group, "matrix" if use.kind == "matrix" else "vector", shape))
+    return tuple(found)

@@ -1,0 +1,143 @@
+"""The notebook of a cell while its function runs: which nodes, on which lines, by which names, of which parameters."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import CodeType, FrameType
+from typing import NoReturn
+
+from elman.equations.builder import Builder
+from elman.equations.graph import PRODUCTS, Value
+from elman.errors import EquationError
+
+
+class Traced:
+    """A value of the step, by its node."""
+
+    __slots__ = ("_index", "_tracer")
+    _index: int
+    _tracer: Tracer
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a parameter is used, and where first."""
+
+    kind: str
+    sizes: tuple[str, ...]
+    line: int | None
+
+
+class Tracer:
+    """Collects one cell's nodes while its function runs."""
+
+    def __init__(self, name: str, code: CodeType) -> None:
+        self.name = name
+        self.code = code
+        self.builder = Builder()
+        self.names: dict[int, str] = {}
+        self.lines: dict[int, int] = {}
+        self.used: dict[str, Use] = {}
+
+    def frame(self) -> FrameType | None:
+        """The frame of the cell's function, while it runs."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code is not self.code:
+            frame = frame.f_back
+        return frame
+
+    @property
+    def line(self) -> int | None:
+        """The line that the cell's function has come to, whatever it has called from there."""
+        frame = self.frame()
+        return frame.f_lineno if frame else None
+
+    def refuse(self, problem: str, cure: str, line: int | None = None) -> NoReturn:
+        """Raise EquationError with the cell, the line, what is wrong and how to mend it."""
+        line = line or self.line or self.code.co_firstlineno
+        source = linecache.getline(self.code.co_filename, line).strip()
+        where = f"line {line}" + (f" ({source})" if source else "")
+        raise EquationError(f"{self.name}: {where}: {problem}; {cure}")
+
+    def node(self, op: str, *args: int, value: Value = None, size: str | None = None) -> int:
+        """Write down one operation, with the line that asks for it, and the names bound so far."""
+        frame = self.frame()
+        if frame:
+            self.take_names(frame.f_locals.items())
+        try:
+            index = self.builder.add(op, *args, value=value, size=size)
+        except EquationError:
+            met = ", ".join(f"{self.describe(arg)} has size {self.builder.size(arg)}" for arg in args)
+            self.refuse(f"sizes differ: {met}", "put a matrix between them, as in W @ x, or declare one size for both")
+        if frame:
+            self.lines.setdefault(index, frame.f_lineno)
+        return index
+
+    def take_names(self, local: Iterable[tuple[str, object]]) -> None:
+        """Remember the first name that each computed value is bound to."""
+        for name, value in local:
+            if isinstance(value, Traced) and value._tracer is self and self.builder.nodes[value._index].args:
+                self.names.setdefault(value._index, name)
+
+    def describe(self, index: int) -> str:
+        """A node in words: its name, or how it is made."""
+        node = self.builder.nodes[index]
+        if index in self.names:
+            return self.names[index]
+        if node.op in PRODUCTS:
+            return f"{node.value}{'.T' if node.op == 'product_t' else ''} @ …"
+        return f"{node.op}(…)" if node.args else str(node.value)
+
+    def vector(self, name: str) -> int:
+        """A parameter used element by element."""
+        (size,) = self._use(name, "vector")
+        return self.node("vector", value=name, size=size)
+
+    def product(self, name: str, transposed: bool, source: int) -> int:
+        """A matrix applied to a vector."""
+        rows, columns = self._use(name, "matrix")
+        if transposed:
+            rows, columns = columns, rows
+        try:
+            self.builder.unify(columns, self.builder.size(source))
+        except EquationError:
+            self.refuse(
+                f"{name} has {self.builder.resolve(columns)} columns where it is used before, and "
+                f"{self.describe(source)} has size {self.builder.size(source)}",
+                "a matrix has one shape: give this product a matrix of its own",
+            )
+        return self.node("product_t" if transposed else "product", source, value=name, size=rows)
+
+    def _use(self, name: str, kind: str) -> tuple[str, ...]:
+        """The sizes of a parameter, which must be of this kind wherever it is used."""
+        if name not in self.used:
+            self._check_group(name)
+            sizes = tuple(self.builder.variable() for _ in range(2 if kind == "matrix" else 1))
+            self.used[name] = Use(kind, sizes, self.line)
+        use = self.used[name]
+        if use.kind != kind:
+            self.refuse(
+                f"{name} is used as a {kind} here and as a {use.kind} on line {use.line}",
+                f"write r * ({name} @ h) if a product is meant, or name the element-wise parameter otherwise: a matrix "
+                "takes no mask and no sum",
+            )
+        return use.sizes
+
+    def _check_group(self, name: str) -> None:
+        """A group is one parameter, or has members: never both."""
+        group = name.partition(".")[0]
+        for other, use in self.used.items():
+            if other.partition(".")[0] == group and group in (name, other):
+                member = other if name == group else name
+                self.refuse(
+                    f"{group} is used whole and by member ({member}; the other use is on line {use.line})",
+                    f"give the whole a member's name too, as in {group}.{'y' if member == f'{group}.x' else 'x'}",
+                )
+
+
+ACTIVE: ContextVar[Tracer | None] = ContextVar("ACTIVE", default=None)
+"""The tracer of the cell that is being read just now."""
