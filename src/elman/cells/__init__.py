@@ -23,8 +23,8 @@ from elman.errors import ConfigError
 REGISTRY: dict[str, Cell] = {
     cell.name: cell
     for cell in (
-        elman, elman_relu, lstm, gru, gru_reset_before, peephole_lstm, projected_lstm, coupled_lstm, janet, layer_norm_lstm,
-        indrnn, min_gru, min_lstm, leaky_elman, antisymmetric, slstm,
+        elman, elman_relu, lstm, gru, gru_reset_before, peephole_lstm, projected_lstm, coupled_lstm, janet,
+        layer_norm_lstm, indrnn, min_gru, min_lstm, leaky_elman, antisymmetric, slstm,
     )
 }  # fmt: skip
 

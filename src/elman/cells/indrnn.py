@@ -7,7 +7,7 @@ from elman.equations import cell, relu
 def indrnn(x, h, W, u, b):
     """Independently recurrent network: the recurrence is element-wise.
 
-    Reference: Li et al. 2018, arXiv:1803.04831, equation 2.
+    Reference: Li et al. 2018, arXiv:1803.04831.
     """
     h = relu(W @ x + u * h + b)
     return h

@@ -26,8 +26,8 @@ class TensorSlot:
 def layout(graph: Graph, sizes: Mapping[str, int]) -> tuple[TensorSlot, ...]:
     """The tensors of a cell of these sizes, in the order of its signature.
 
-    Members of one group with equal kind and shape are one tensor named by the group ("W": [4*H, D]); a group of unlike members
-    has a tensor each ("W_i").
+    Members of one group with equal kind and shape are one tensor named by the group ("W": [4*H, D]); in a group of
+    unlike members each is a tensor ("W_i").
     """
     slots = []
     for group, parameters in groupby(graph.parameters, key=lambda p: p.group):

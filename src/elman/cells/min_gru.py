@@ -7,7 +7,7 @@ from elman.equations import cell, sigmoid, where
 def min_gru(x, h, W, b):
     """Minimal gated recurrent unit, affine in its state.
 
-    Reference: Feng et al. 2024, arXiv:2410.01201, section 3.1 and appendix B (the candidate kept positive by g).
+    Reference: Feng et al. 2024, arXiv:2410.01201, its log-space version (the candidate kept positive by g).
     """
     z = sigmoid(W.z @ x + b.z)
     v = W.n @ x + b.n

@@ -7,7 +7,7 @@ from elman.equations import cell, sigmoid, where
 def min_lstm(x, h, W, b):
     """Minimal long short-term memory with normalised gates, affine in its state.
 
-    Reference: Feng et al. 2024, arXiv:2410.01201, section 3.2 and appendix B (the candidate kept positive by g).
+    Reference: Feng et al. 2024, arXiv:2410.01201, its log-space version (the candidate kept positive by g).
     """
     f = sigmoid(W.f @ x + b.f)
     i = sigmoid(W.i @ x + b.i)

@@ -7,7 +7,7 @@ from elman.equations import cell, sigmoid, tanh
 def projected_lstm(x, h, c, W, U, b, R):
     """Long short-term memory with a recurrent projection layer of size P.
 
-    Reference: Sak, Senior & Beaufays 2014, arXiv:1402.1128, equations 1 to 6 (without peepholes, as in PyTorch).
+    Reference: Sak, Senior & Beaufays 2014, arXiv:1402.1128, the LSTMP (here without peepholes, as in PyTorch).
     """
     i = sigmoid(W.i @ x + U.i @ h + b.i)
     f = sigmoid(W.f @ x + U.f @ h + b.f)
