@@ -249,26 +249,19 @@ class _Compiler:
         """Keep a value for later phases; with `again`, what is computed from one row as cheaply as loaded is computed again."""
         if index in self.homes or self._is_leaf(index):
             return
-        if again and self.nodes[index].size != SCALAR and self._remade(index) is not None:
+        if again and self._remade(index):
             for arg in self._operands(index):
                 self._give_home(arg, again=True)
         else:
             self.homes[index] = self._add_array(Array(f"s{index}", "scratch", self.nodes[index].size))
 
-    def _remade(self, index: int) -> frozenset[int] | None:
-        """The rows that a value is computed again from, where that is at most one beside scalars and parameters; else None."""
+    def _remade(self, index: int) -> bool:
+        """Whether a value is computed again from at most one row beside scalars and parameters, one operation deep."""
         node = self.nodes[index]
-        if node.op in ("constant", "count", "vector") or node.size == SCALAR:
-            return frozenset()
-        if index in self.homes or self._is_leaf(index):
-            return frozenset({index})
-        if index in self.chains or node.op not in AGAIN:
-            return None
-        rows: set[int] = set()
-        for arg in self._operands(index):
-            found = self._remade(arg)
-            rows |= {arg} if found is None else found
-        return frozenset(rows) if len(rows) <= 1 else None
+        if index in self.chains or node.op not in AGAIN or node.size == SCALAR:
+            return False
+        rows = [n for n in self._operands(index) if self.nodes[n].op != "vector" and self.nodes[n].size != SCALAR]
+        return len(set(rows)) <= 1 and all(n in self.homes or self._is_leaf(n) for n in rows)
 
     def _sources(self, index: int) -> list[int]:
         """What the products of a chain read."""
@@ -291,6 +284,8 @@ class _Compiler:
 
     def _phase(self, key: Key) -> Phase:
         mine = [i for i in self.order if not self._is_leaf(i) and self._key(i) == key]
+        read = {n for i in mine for n in self._local(i)}
+        mine = [i for i in mine if i in read or i in self.homes or self._stored(i)]
         chained = [i for i in mine if i in self.chains]
         draft = _Draft()
         starts = []

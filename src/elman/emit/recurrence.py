@@ -188,8 +188,7 @@ class _Emitter:
         saved |= {o.source for o in self.derivative.outers if not self._available(o.source)}
         for n in wanted:
             if n not in saved and self._cheap(n):
-                missing = self._missing(n, saved)
-                saved |= missing if len(missing) <= 1 else {n}
+                saved |= {n} if self._missing(n, saved) else set()
         return sorted(saved)
 
     def _read_by_backward(self, roots: Sequence[int]) -> set[int]:

@@ -30,6 +30,21 @@ class DerivedVector:
 
 
 @dataclass(frozen=True)
+class Norm:
+    """One layer norm as primitive nodes: outs[i] = (args[i] - mean) * scale, with the mean and the scale of all args joined."""
+
+    args: tuple[int, ...]
+    outs: tuple[int, ...]
+    scale: int
+    count: int
+
+    def moved(self, places: Sequence[int]) -> Norm:
+        """The same norm after its nodes have moved."""
+        args, outs = (tuple(places[n] for n in nodes) for nodes in (self.args, self.outs))
+        return Norm(args, outs, places[self.scale], places[self.count])
+
+
+@dataclass(frozen=True)
 class Lowered:
     """The step in primitive operations, every sum in the order bias, products of x, products of h, rest.
 
@@ -42,15 +57,17 @@ class Lowered:
     prologue: tuple[Node, ...]
     vectors: tuple[DerivedVector, ...]
     matrices: tuple[DerivedMatrix, ...]
+    norms: tuple[Norm, ...]
 
 
 def lower(graph: Graph) -> Lowered:
     """The primitive form of a cell's graph."""
-    primitive, places = _expand(graph.nodes)
+    primitive, places, norms = _expand(graph.nodes)
     prologue, primitive, vectors = _hoist_parameters(primitive)
     builder, renamed, matrices = _Merger(graph, primitive).run()
     results = {name: renamed[places[node]] for name, node in graph.results.items()}
-    return Lowered(graph, builder.finish(), results, prologue, vectors, matrices)
+    live = tuple(n.moved(renamed) for n in norms if all(primitive[out].op == "mul" for out in n.outs))
+    return Lowered(graph, builder.finish(), results, prologue, vectors, matrices, live)
 
 
 def terms_of(nodes: Sequence[Node], uses: Sequence[int], root: int) -> list[Term]:
@@ -87,31 +104,35 @@ def source_rank(nodes: Sequence[Node], product: int) -> int:
     return {"input": 0, "state": 1}.get(nodes[nodes[product].args[0]].op, 2)
 
 
-def _expand(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], list[int]]:
+def _expand(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], list[int], list[Norm]]:
     builder = Builder()
     places: list[int] = []
+    norms: dict[int, Norm] = {}
     for node in nodes:
         args = tuple(places[arg] for arg in node.args)
         if node.op == "layer_norm":
             index, eps = node.value  # type: ignore[misc]
-            places.append(_layer_norm(builder, args, int(index), float(eps)))
+            norm = _layer_norm(builder, args, float(eps))
+            norms[norm.scale] = norm
+            places.append(norm.outs[int(index)])
         else:
             places.append(builder.add(node.op, *args, value=node.value, size=node.size))
-    return builder.finish(), places
+    return builder.finish(), places, list(norms.values())
 
 
-def _layer_norm(builder: Builder, vectors: tuple[int, ...], index: int, eps: float) -> int:
+def _layer_norm(builder: Builder, vectors: tuple[int, ...], eps: float) -> Norm:
     letters = tuple(builder.size(vector) for vector in vectors)
     total = builder.add("count", value=letters, size=SCALAR)
-    mean = builder.add("div", _total(builder, vectors), total)
+    mean = builder.add("div", total_of(builder, vectors), total)
     centred = tuple(builder.add("sub", vector, mean) for vector in vectors)
     squares = tuple(builder.add("mul", v, v) for v in centred)
-    variance = builder.add("div", _total(builder, squares), total)
+    variance = builder.add("div", total_of(builder, squares), total)
     deviation = builder.add("sqrt", builder.add("add", variance, builder.constant(eps)))
-    return builder.add("mul", centred[index], builder.add("div", builder.constant(1.0), deviation))
+    scale = builder.add("div", builder.constant(1.0), deviation)
+    return Norm(vectors, tuple(builder.add("mul", v, scale) for v in centred), scale, total)
 
 
-def _total(builder: Builder, vectors: tuple[int, ...]) -> int:
+def total_of(builder: Builder, vectors: Sequence[int]) -> int:
     """The sum over all units of all vectors; vectors of one size are added first, so that one reduction is left."""
     sums: list[int] = []
     for letter in dict.fromkeys(builder.size(vector) for vector in vectors):
