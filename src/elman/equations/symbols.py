@@ -129,7 +129,8 @@ class Arithmetic:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         apply = _NUMPY_OPERATORS.get(ufunc.__name__)
-        if apply and method == "__call__" and not kwargs and all(isinstance(i, (Arithmetic, Real)) for i in inputs):
+        numbers = (isinstance(i, (Arithmetic, Real)) or getattr(i, "shape", None) == () for i in inputs)
+        if apply and method == "__call__" and not kwargs and all(numbers):
             return apply(*(i if isinstance(i, Arithmetic) else float(i) for i in inputs))
         return self._tracer.refuse("a numpy function or array meets a symbol", _OWN)
 
@@ -222,8 +223,7 @@ Operand = Arithmetic | float
 def operand(tracer: Tracer, value: object) -> int:
     """The node of an operand of an element-wise operation."""
     if isinstance(value, Arithmetic):
-        if value._tracer is not tracer:
-            tracer.refuse("a symbol of another cell is used", "use only this cell's own arguments")
+        value._tracer.check_active()
         return value._node()
     if isinstance(value, Real) and not isinstance(value, bool):
         if not math.isfinite(value):

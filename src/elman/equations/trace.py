@@ -76,7 +76,7 @@ def _results(tracer: Tracer, signature: Signature, returned: object) -> dict[str
     line, names = _return_line(tracer), signature.returned
     values = returned if isinstance(returned, tuple) else (returned,)
     wanted = f"return {', '.join(names)}"
-    if len(values) != len(names):
+    if returned is None or len(values) != len(names):
         came = "nothing" if returned is None else f"{len(values)} value{'s' * (len(values) > 1)}"
         tracer.refuse(f"{came} returned, {len(names)} expected", f"end with {wanted}", line)
     results = {}

@@ -65,6 +65,7 @@ class Tracer:
 
     def node(self, op: str, *args: int, value: Value = None, size: str | None = None) -> int:
         """Write down one operation, with the line that asks for it, and the names bound so far."""
+        self.check_active()
         frame = self.frame()
         if frame:
             self.take_names(frame.f_locals.items())
@@ -76,6 +77,12 @@ class Tracer:
         if frame:
             self.lines.setdefault(index, frame.f_lineno)
         return index
+
+    def check_active(self) -> None:
+        """Refuse a symbol that has left its cell."""
+        active = ACTIVE.get()
+        if active is not self:
+            (active or self).refuse("a symbol of another cell is used", "use only this cell's own arguments")
 
     def take_names(self, local: Iterable[tuple[str, object]]) -> None:
         """Remember the first name that each computed value is bound to."""
@@ -114,6 +121,7 @@ class Tracer:
 
     def _use(self, name: str, kind: str) -> tuple[str, ...]:
         """The sizes of a parameter, which must be of this kind wherever it is used."""
+        self.check_active()
         if name not in self.used:
             self._check_group(name)
             sizes = tuple(self.builder.variable() for _ in range(2 if kind == "matrix" else 1))
