@@ -120,7 +120,7 @@ LINES = {
     "numbers in a function": (
         "q = tanh(0.5)",
         "tanh is for the symbols of a cell's equations and got float",
-        "math.tanh",
+        "Python's math, min and max",
     ),
     "nothing to normalise": (
         "q = layer_norm()",

@@ -243,7 +243,7 @@ def tracer_of(op: str, operands: Iterable[object]) -> Tracer:
     kinds = ", ".join(type(value).__name__ for value in operands) or "nothing"
     problem = f"{op} is for the symbols of a cell's equations and got {kinds}"
     if tracer := ACTIVE.get():
-        tracer.refuse(problem, f"for numbers use Python's math.{op}")
+        tracer.refuse(problem, "with numbers use Python's math, min and max")
     raise EquationError(f"{problem}; for arrays use numpy's or torch's own")
 
 
