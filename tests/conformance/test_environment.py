@@ -93,6 +93,7 @@ assert (read(), subnormals()) == (before, True)
     )
 
 
+@pytest.mark.slow
 def test_what_the_user_has_set_stays_set():
     """Flush-to-zero, where somebody wants it, is not taken away; and it changes no bit of ours."""
     execute(
@@ -218,6 +219,7 @@ assert work() == here
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_forking_pools_and_loaders_work():
     execute(
@@ -251,6 +253,7 @@ for persistent in (False, True):
     )
 
 
+@pytest.mark.slow
 def test_no_compiler_is_asked_for(tmp_path):
     """A user's own cell is fast at once: nothing is generated, compiled or kept."""
     equations = "def mine(x, h, W, U, b):\n    h = tanh(W @ x + U @ h + b)\n    return h\n"

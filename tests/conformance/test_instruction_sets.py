@@ -12,7 +12,7 @@ from tests.conformance.cases import SHAPES, by_reference, draw_inputs, draw_stat
 from tests.tolerances import assert_close
 
 
-@pytest.mark.parametrize("name", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_forward_agrees(cell, name):
     for d, h, steps, batch in SHAPES:
         recurrent = layer(cell, d, h, getattr(torch, name))
