@@ -135,8 +135,9 @@ class _Emitter:
         leaves |= saved
         for i, node in enumerate(self.nodes):
             if node.op == "adjoint":
-                role = "output" if node.value == "output" else "carry"
-                leaves[i] = Array(str(node.value), role, node.size)
+                leaves[i] = Array(str(node.value), "carry", node.size)
+            elif node.op == "d_output":
+                leaves[i] = Array("output", "output", node.size)
         stores = list(gradients.items())
         for port in self.graph.states:
             gradient = self.derivative.states.get(port.name)

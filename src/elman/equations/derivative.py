@@ -22,10 +22,12 @@ class Outer:
 
 @dataclass(frozen=True)
 class Derivative:
-    """The adjoint step. `nodes` begin with the step's own; leaves ("adjoint", name) are ∂loss/∂next states and ∂loss/∂output.
+    """The adjoint step.
 
-    `states` and `inputs` give ∂loss/∂previous state and ∂loss/∂input (absent where zero); `vectors` the summands, over steps
-    and sequences, of each vector parameter's gradient; `outers` the same for matrices.
+    `nodes` begin with the step's own, `forward` of them; leaves ("adjoint", name) are ∂loss/∂next state, the leaf
+    ("d_output", name) is ∂loss/∂output. `states` and `inputs` give ∂loss/∂previous state and ∂loss/∂input (absent where
+    zero); `vectors` the summands, over steps and sequences, of each vector parameter's gradient; `outers` the same for
+    matrices.
     """
 
     nodes: tuple[Node, ...]
@@ -40,7 +42,10 @@ Rule = Callable[["_Reverse", int, int], list[int | None]]
 
 
 def differentiate(lowered: Lowered) -> Derivative:
-    """The derivative of a lowered step. Subgradients are torch's: ties in maximum ½ and ½, relu′(0) = 0, abs′(0) = 0."""
+    """The derivative of a lowered step.
+
+    Subgradients are torch's: ties in maximum ½ and ½, relu′(0) = 0, abs′(0) = 0.
+    """
     return _Reverse(lowered).run()
 
 
@@ -72,11 +77,11 @@ class _Reverse:
     def run(self) -> Derivative:
         forward = len(self.lowered.nodes)
         graph = self.lowered.graph
+        states = {port.name for port in graph.states}
         for name, index in self.lowered.results.items():
-            names = [name] if any(p.name == name for p in graph.states) else []
-            for leaf in names + (["output"] if name == graph.output else []):
-                size = self.builder.size(index)
-                self.accumulate(index, self.builder.add("adjoint", value=leaf, size=size))
+            for op, shown in (("adjoint", name in states), ("d_output", name == graph.output)):
+                if shown:
+                    self.accumulate(index, self.builder.add(op, value=name, size=self.builder.size(index)))
         norms = {norm.scale: norm for norm in self.lowered.norms}
         normed = {out for norm in self.lowered.norms for out in norm.outs}
         for index in range(forward - 1, -1, -1):
@@ -103,12 +108,11 @@ class _Reverse:
                 if contribution is not None:
                     self.accumulate(arg, contribution)
 
-
     def _norm(self, norm: Norm) -> None:
         """d_v = scale * (d - mean(d) - out * mean(d * out)), the means over all units of all joined vectors.
 
-        Reference: Ba, Kiros & Hinton 2016, arXiv:1607.06450, supplementary material; by hand, because it is a third of what the
-        rules of the single operations give.
+        Reference: Ba, Kiros & Hinton 2016, arXiv:1607.06450, supplementary material; by hand, because it is a third of
+        what the rules of the single operations give.
         """
         given = {out: self.adjoint[out] for out in norm.outs if out in self.adjoint}
         if not given:
@@ -118,7 +122,8 @@ class _Reverse:
         slope = self.op("div", total_of(self.builder, products), norm.count)
         for arg, out in zip(norm.args, norm.outs, strict=True):
             rest = self.op("add", mean, self.op("mul", out, slope))
-            centred = self.op("sub", given[out], rest) if out in given else self.op("neg", rest)
+            d = given.pop(out, None)  # once, where a vector is joined twice
+            centred = self.op("neg", rest) if d is None else self.op("sub", d, rest)
             self.accumulate(arg, self.op("mul", norm.scale, centred))
 
 

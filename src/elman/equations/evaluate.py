@@ -129,28 +129,14 @@ def _in_rows(xp: Namespace, value: Array, rows: tuple[int, ...]) -> Array:
 def derive(
     lowered: Lowered, xp: Namespace, parameters: Mapping[str, Array], sizes: Mapping[str, int]
 ) -> dict[str, Array]:
-    """The derived parameters ("%…") of a lowered cell, by name, from its parameters; differentiable where `xp` is."""
+    """The derived parameters ("%…") of a lowered cell, by name, from its own; differentiable where `xp` is."""
     found: dict[str, Array] = {}
     for matrix in lowered.matrices:
         parts = [(sign, parameters[name].T if turned else parameters[name]) for sign, name, turned in matrix.terms]
         found[matrix.name] = sum(part if sign > 0 else -part for sign, part in parts)
     if lowered.vectors:
-        leaves = {("vector", p.name): parameters[p.name] for p in lowered.graph.parameters if p.kind == "vector"}
-        needed = max(vector.node for vector in lowered.vectors) + 1
-        nodes = [
-            node if _from_parameters(lowered.prologue, i) else _NOTHING
-            for i, node in enumerate(lowered.prologue[:needed])
-        ]
-        values = run_nodes(nodes, xp, leaves, sizes)
+        by_kind = sorted(lowered.graph.parameters, key=lambda p: p.kind != "vector")
+        leaves = {(p.kind, p.name): parameters[p.name] for p in by_kind}
+        values = run_nodes(lowered.prologue, xp, leaves, sizes)  # type: ignore[arg-type]
         found |= {vector.name: values[vector.node] for vector in lowered.vectors}
     return found
-
-
-_NOTHING = Node("constant", value=0.0)
-
-
-def _from_parameters(nodes: Sequence[Node], index: int) -> bool:
-    node = nodes[index]
-    return node.op not in ("input", "state", "product", "product_t") and all(
-        _from_parameters(nodes, a) for a in node.args
-    )

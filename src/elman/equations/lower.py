@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
 
 from elman.equations.builder import Builder
-from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node
+from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, live
 
 Term = tuple[int, int]  # sign, node
 
@@ -31,14 +32,14 @@ class DerivedVector:
 
 @dataclass(frozen=True)
 class Norm:
-    """One layer norm as primitive nodes: outs[i] = (args[i] - mean) * scale, with the mean and the scale of all args joined."""
+    """One layer norm in primitive nodes: outs[i] = (args[i] - mean) * scale, with mean and scale of all args joined."""
 
     args: tuple[int, ...]
     outs: tuple[int, ...]
     scale: int
     count: int
 
-    def moved(self, places: Sequence[int]) -> Norm:
+    def moved(self, places: Sequence[int] | Mapping[int, int]) -> Norm:
         """The same norm after its nodes have moved."""
         args, outs = (tuple(places[n] for n in nodes) for nodes in (self.args, self.outs))
         return Norm(args, outs, places[self.scale], places[self.count])
@@ -48,7 +49,8 @@ class Norm:
 class Lowered:
     """The step in primitive operations, every sum in the order bias, products of x, products of h, rest.
 
-    Names beginning with "%" are derived parameters: products and vectors of `nodes` use them like any other.
+    `prologue` computes the derived `vectors` from parameters; `norms` says which of the `nodes` are layer norms. Names
+    beginning with "%" are derived parameters: products and vectors of `nodes` use them like any other.
     """
 
     graph: Graph
@@ -63,11 +65,24 @@ class Lowered:
 def lower(graph: Graph) -> Lowered:
     """The primitive form of a cell's graph."""
     primitive, places, norms = _expand(graph.nodes)
-    prologue, primitive, vectors = _hoist_parameters(primitive)
-    builder, renamed, matrices = _Merger(graph, primitive).run()
-    results = {name: renamed[places[node]] for name, node in graph.results.items()}
-    live = tuple(n.moved(renamed) for n in norms if all(primitive[out].op == "mul" for out in n.outs))
-    return Lowered(graph, builder.finish(), results, prologue, vectors, matrices, live)
+    roots = {name: places[node] for name, node in graph.results.items()}
+    prologue, step, vectors = _hoist_parameters(primitive, roots.values())
+    used = live(step, roots.values())
+    norms = [norm for norm in norms if used[norm.scale]]
+    merger = _Merger(step, [*roots.values(), *(out for norm in norms for out in norm.outs)])
+    merged = merger.run()
+    norms = [norm.moved(merged) for norm in norms]
+    results = {name: merged[node] for name, node in roots.items()}
+    nodes, kept = _prune(merger.builder.finish(), [*results.values(), *(out for norm in norms for out in norm.outs)])
+    return Lowered(
+        graph,
+        nodes,
+        {name: kept[node] for name, node in results.items()},
+        prologue,
+        vectors,
+        tuple(merger.matrices.values()),
+        tuple(norm.moved(kept) for norm in norms),
+    )
 
 
 def terms_of(nodes: Sequence[Node], uses: Sequence[int], root: int) -> list[Term]:
@@ -88,7 +103,7 @@ def terms_of(nodes: Sequence[Node], uses: Sequence[int], root: int) -> list[Term
     return found
 
 
-def count_uses(nodes: Sequence[Node], results: Sequence[int]) -> list[int]:
+def count_uses(nodes: Sequence[Node], results: Iterable[int]) -> list[int]:
     """How often each node is used, by others or as a result."""
     uses = [0] * len(nodes)
     for node in nodes:
@@ -104,17 +119,30 @@ def source_rank(nodes: Sequence[Node], product: int) -> int:
     return {"input": 0, "state": 1}.get(nodes[nodes[product].args[0]].op, 2)
 
 
+def _prune(nodes: Sequence[Node], roots: Iterable[int]) -> tuple[tuple[Node, ...], dict[int, int]]:
+    """The nodes that lead to `roots`, and where each of them stands now."""
+    used = live(nodes, roots)
+    places: dict[int, int] = {}
+    kept: list[Node] = []
+    for index, node in enumerate(nodes):
+        if used[index]:
+            places[index] = len(kept)
+            kept.append(replace(node, args=tuple(places[arg] for arg in node.args)))
+    return tuple(kept), places
+
+
 def _expand(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], list[int], list[Norm]]:
+    """The nodes in primitive operations, where each of the given ones stands among them, and the layer norms."""
     builder = Builder()
     places: list[int] = []
     norms: dict[int, Norm] = {}
     for node in nodes:
         args = tuple(places[arg] for arg in node.args)
         if node.op == "layer_norm":
-            index, eps = node.value  # type: ignore[misc]
-            norm = _layer_norm(builder, args, float(eps))
+            index, eps = cast(tuple[int, float], node.value)
+            norm = _layer_norm(builder, args, eps)
             norms[norm.scale] = norm
-            places.append(norm.outs[int(index)])
+            places.append(norm.outs[index])
         else:
             places.append(builder.add(node.op, *args, value=node.value, size=node.size))
     return builder.finish(), places, list(norms.values())
@@ -148,66 +176,72 @@ def total_of(builder: Builder, vectors: Sequence[int]) -> int:
 
 
 def _hoist_parameters(
-    nodes: Sequence[Node],
+    nodes: Sequence[Node], results: Iterable[int]
 ) -> tuple[tuple[Node, ...], tuple[Node, ...], tuple[DerivedVector, ...]]:
     """Split off what depends on parameters only: (prologue, step, derived vectors that join them)."""
-    only: list[bool] = []
+    moves: list[bool] = []  # computed, from parameters alone
+    still: list[bool] = []  # the same at every step
     for node in nodes:
-        leaf = node.op in ("vector", "constant", "count")
-        only.append(leaf or (bool(node.args) and node.op not in PRODUCTS and all(only[a] for a in node.args)))
-    moved = [only[i] and _has_vector(nodes, i) and nodes[i].op != "vector" for i in range(len(nodes))]
+        still.append(node.op not in ("input", "state") and all(still[arg] for arg in node.args))
+        computed = bool(node.args) and any(moves[arg] or nodes[arg].op == "vector" for arg in node.args)
+        moves.append(still[-1] and computed)
+    read = {arg for index, node in enumerate(nodes) if not still[index] for arg in node.args} | set(results)
+    frontier = [index for index in sorted(read) if moves[index]]
+    prologue, places = _prune(nodes, frontier)
+    step = list(nodes)
     vectors: list[DerivedVector] = []
-    step: list[Node] = []
-    for i, node in enumerate(nodes):
-        frontier = moved[i] and any(i in other.args and not only[j] for j, other in enumerate(nodes))
-        if frontier:
-            vectors.append(DerivedVector(f"%{len(vectors)}", node.size, i))
-            node = Node("vector", (), vectors[-1].name, node.size, node.name, node.line)
-        step.append(node)
-    return (tuple(nodes) if vectors else ()), tuple(step), tuple(vectors)
-
-
-def _has_vector(nodes: Sequence[Node], index: int) -> bool:
-    node = nodes[index]
-    return node.op == "vector" or any(_has_vector(nodes, arg) for arg in node.args)
+    for index in frontier:
+        vectors.append(DerivedVector(f"%{len(vectors)}", nodes[index].size, places[index]))
+        step[index] = Node("vector", (), vectors[-1].name, nodes[index].size)
+    return prologue, tuple(step), tuple(vectors)
 
 
 class _Merger:
     """Rebuilds the nodes with every sum in its canonical order and products of one source made one."""
 
-    def __init__(self, graph: Graph, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node], results: Sequence[int]) -> None:
         self.nodes = nodes
-        self.results = list(graph.results.values())
-        self.shapes = {p.name: p.shape for p in graph.parameters}
+        used = live(nodes, results)
+        self.uses = count_uses([node if used[i] else Node("constant") for i, node in enumerate(nodes)], results)
         self.builder = Builder()
         self.matrices: dict[tuple[tuple[int, str, bool], ...], DerivedMatrix] = {}
 
-    def run(self) -> tuple[Builder, list[int], tuple[DerivedMatrix, ...]]:
-        uses = count_uses(self.nodes, self.results)
+    def run(self) -> list[int]:
+        """Where each of the given nodes stands in the builder's."""
         places: list[int] = []
         for index, node in enumerate(self.nodes):
-            terms = terms_of(self.nodes, uses, index) if node.op in ("add", "sub") else []
-            products = [t for t in terms if self.nodes[t[1]].op in PRODUCTS and uses[t[1]] == 1]
+            terms = terms_of(self.nodes, self.uses, index) if node.op in ("add", "sub") else []
+            products = [t for t in terms if self._is_merged(t[1], node.size)]
             if products:
-                places.append(self._sum(terms, products, places))
+                places.append(self._sum(node.size, terms, products, places))
             else:
                 args = tuple(places[arg] for arg in node.args)
                 places.append(self.builder.add(node.op, *args, value=node.value, size=node.size))
-        return self.builder, places, tuple(self.matrices.values())
+        return places
 
-    def _sum(self, terms: list[Term], products: list[Term], places: list[int]) -> int:
+    def _is_merged(self, index: int, size: str) -> bool:
+        """Whether a term is a product that nothing else uses, so that it can be made inside its sum."""
+        node = self.nodes[index]
+        return node.op in PRODUCTS and self.uses[index] == 1 and node.size == size
+
+    def _sum(self, size: str, terms: list[Term], products: list[Term], places: list[int]) -> int:
         rest = [t for t in terms if t not in products]
-        biases = [t for t in rest if t[0] > 0 and self.nodes[t[1]].op == "vector"][:1]
-        chain = [places[node] for _, node in biases]
+        chain: list[int] = []
+        for term in rest:
+            sign, index = term
+            if sign > 0 and self.nodes[index].op == "vector" and self.nodes[index].size == size:
+                rest.remove(term)
+                chain.append(places[index])
+                break
         by_source: dict[int, list[Term]] = {}
-        for sign, node in sorted(products, key=lambda term: source_rank(self.nodes, term[1])):
-            by_source.setdefault(self.nodes[node].args[0], []).append((sign, node))
+        for sign, index in sorted(products, key=lambda term: source_rank(self.nodes, term[1])):
+            by_source.setdefault(self.nodes[index].args[0], []).append((sign, index))
         chain += [self._product(source, group, places) for source, group in by_source.items()]
         total = chain[0]
-        for node in chain[1:]:
-            total = self.builder.add("add", total, node)
-        for sign, node in (t for t in rest if t not in biases):
-            total = self.builder.add("add" if sign > 0 else "sub", total, places[node])
+        for index in chain[1:]:
+            total = self.builder.add("add", total, index)
+        for sign, index in rest:
+            total = self.builder.add("add" if sign > 0 else "sub", total, places[index])
         return total
 
     def _product(self, source: int, group: list[Term], places: list[int]) -> int:
