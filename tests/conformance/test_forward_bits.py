@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from importlib import import_module
 
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
+from elman.kernels import bound
 from elman.nn.fused import forward
 from elman.nn.plans import BATCH_FIRST, DENSE, RAGGED, PlanSpec
 from elman.sequences import Ragged
@@ -28,8 +28,6 @@ from tests.conformance.cases import (
     same,
     spans,
 )
-
-ENGINE = import_module("elman.kernels.engine")  # elman.kernels.engine is the function of that name
 
 
 def test_every_cell_takes_the_fused_path(cell, dtype):
@@ -119,9 +117,9 @@ def test_products_of_the_inputs_before_or_within(cell, dtype, monkeypatch):
     for d, h, steps, batch in SHAPES:
         recurrent = layer(cell, d, h, dtype)
         inputs, state = draw_inputs(recurrent, steps, batch), draw_state(recurrent, batch)
-        monkeypatch.setattr(ENGINE, "FEW_LANES", 0)
+        monkeypatch.setattr(bound, "FEW_LANES", 0)
         within = run(recurrent, inputs, state)
-        monkeypatch.setattr(ENGINE.Forward, "splits", lambda self, *_: self.projection is not None)
+        monkeypatch.setattr(bound.Forward, "splits", lambda self, *_: self.projection is not None)
         same(run(recurrent, inputs, state), within, (d, h, steps, batch))
         monkeypatch.undo()
 

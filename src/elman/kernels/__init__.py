@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from elman.errors import KernelError
 from elman.kernels import _kernels
 from elman.kernels._kernels import Plan, available_isas, isa, team
-from elman.kernels.engine import Block, Engine, Forward, Packed, Rows, StateMemory, Weight, engine
+from elman.kernels.bound import BoundKernel, Forward, Packed
+from elman.kernels.engine import Engine, engine_for
+from elman.kernels.memory import Block, Rows, StateMemory, Weight
 
 __all__ = [
-    "Block", "Engine", "Forward", "Packed", "Plan", "Rows", "StateMemory", "Weight", "available_isas", "default_threads", "engine",
-    "forced_isa", "isa", "poisoned", "team",
+    "Block", "BoundKernel", "Engine", "Forward", "Packed", "Plan", "Rows", "StateMemory", "Weight",
+    "available_isas", "default_threads", "engine_for", "forced_isa", "isa", "poisoned", "team",
 ]  # fmt: skip
 
 if _kernels.isa_error():
@@ -21,16 +23,18 @@ if _kernels.isa_error():
 
 
 def default_threads() -> int:
-    """ELMAN_NUM_THREADS, or the number of cores that this process may use. Raises KernelError where the variable is no number."""
+    """ELMAN_NUM_THREADS (KernelError where that is no number), or the cores that this process may use."""
     count = _kernels.default_threads()
     if count < 1:
-        raise KernelError(f"ELMAN_NUM_THREADS must be a positive whole number, got {os.environ.get('ELMAN_NUM_THREADS')!r}")
+        raise KernelError(
+            f"ELMAN_NUM_THREADS must be a positive whole number, got {os.environ.get('ELMAN_NUM_THREADS')!r}"
+        )
     return count
 
 
 @contextmanager
 def forced_isa(name: str) -> Iterator[None]:
-    """Use one instruction set ("generic", "avx2", "avx512", "neon") inside a with block. Raises KernelError for one not here."""
+    """Use one instruction set ("generic", "avx2", "avx512", "neon") in a with block; KernelError where it is not here."""
     before = isa()
     problem = _kernels.select_isa(name)
     if problem:

@@ -24,8 +24,8 @@ def encode(
 ) -> tuple[list[int], list[float]]:
     """The program's numbers: (whole numbers, constants).
 
-    `recurrents` are the values that run from step to step, with what they start from; `befores` the forward states that a
-    derivative's program looks at.
+    `recurrents` are the values that run from step to step, with what they start from; `befores` the forward states that
+    a derivative looks at.
     """
     values = [0.0]
     code: list[int] = []
@@ -39,7 +39,13 @@ def encode(
         code += _array(array, sizes, recurrents, befores)
     code.append(len(program.phases))
     for phase in program.phases:
-        code += [size_of(phase.size, sizes), max(phase.registers, 1), len(phase.starts), *phase.starts, len(phase.links)]
+        code += [
+            size_of(phase.size, sizes),
+            max(phase.registers, 1),
+            len(phase.starts),
+            *phase.starts,
+            len(phase.links),
+        ]
         for link in phase.links:
             code += [link.source, len(link.products)]
             for chain, matrix in link.products:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elman.emit import Array as Row
 from elman.equations import Graph, evaluate
-from elman.kernels import Forward, Packed, Plan, Rows, StateMemory, Weight, default_threads, engine
+from elman.kernels import Forward, Packed, Plan, Rows, StateMemory, Weight, default_threads, engine_for
 from elman.kernels.encode import size_of
 from elman.runtime.reference import parameters_of
 from elman.sequences import lanes
@@ -31,7 +31,7 @@ class FusedLayer:
     def __init__(self, graph: Graph, sizes: Mapping[str, int], tensors: Mapping[str, Array]) -> None:
         self.graph, self.sizes = graph, dict(sizes)
         self.dtype = next(iter(tensors.values())).dtype
-        bound = engine(graph, sizes, self.dtype == np.float64)
+        bound = engine_for(graph, sizes, self.dtype == np.float64)
         self.inference: Forward = bound.inference
         self._parameters = parameters_of(graph, sizes, tensors)
         self._parameters |= evaluate.derive(bound.recurrence.lowered, np, self._parameters, sizes)

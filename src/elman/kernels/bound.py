@@ -1,0 +1,113 @@
+"""A program bound to sizes, on the instruction set in use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from elman.emit import Array, Matrix, Program
+from elman.equations import Port
+from elman.kernels._kernels import Kernel, Panels, Plan
+from elman.kernels.encode import encode
+from elman.kernels.memory import Block, Rows, StateMemory, Weight
+
+FEW_LANES = 6  # lanes a thread from which on the input's products are made inside the recurrence
+NOWHERE = StateMemory()
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Panels of one kernel, and where its vectors lie."""
+
+    panels: Panels
+    vectors: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class BoundKernel:
+    """One program bound to sizes."""
+
+    program: Program
+    sizes: Mapping[str, int]
+    recurrents: tuple[Port, ...]
+    befores: tuple[Port, ...]
+    is_double: bool
+    _kernel: Kernel = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        code, values = encode(self.program, self.sizes, self.recurrents, self.befores)
+        object.__setattr__(self, "_kernel", Kernel(code, values, self.is_double))
+
+    def pack(self, weights: Mapping[str, Weight]) -> Packed:
+        """Copy the matrices into the order in which the tiles read them; vectors are only pointed at."""
+        views: list[int] = []
+        for phase in self.program.phases:
+            for link in phase.links:
+                for _, matrix in link.products:
+                    views += _view(self.program.matrices[matrix], weights)
+        vectors = {a.name: weights[a.name].address for a in self.program.arrays if a.role == "vector"}
+        return Packed(self._kernel.pack(views), vectors)
+
+    def run(
+        self,
+        packed: Packed,
+        rows: Mapping[Array, Rows],
+        plan: Plan | None,
+        steps: int,
+        threads: int,
+        states: Mapping[str, StateMemory] | None = None,
+        befores: Mapping[str, StateMemory] | None = None,
+        backward: bool = False,
+    ) -> None:
+        """Run over a plan, or over `steps` rows each by itself."""
+        bindings: list[int] = []
+        for array in self.program.arrays:
+            if array.role == "vector":
+                bindings += (packed.vectors[array.name], 0, 0)
+            else:
+                place = rows.get(array)
+                bindings += (place.address, place.stride, place.tokens) if place else (0, 0, 0)
+        recurrents = _numbers(self.recurrents, states or {})
+        self._kernel.run(
+            packed.panels, bindings, recurrents, _numbers(self.befores, befores or {}), plan, steps, backward, threads
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """The step, whole or with the products of the inputs made before it over all steps at once."""
+
+    whole: BoundKernel
+    projection: BoundKernel | None
+    recurrence: BoundKernel | None
+    projected: Block
+
+    @cached_property
+    def takes_tokens(self) -> bool:
+        """Whether the inputs are used in products only, so that a token is a row of a table."""
+        if self.projection is None or self.recurrence is None:
+            return False
+        program = self.recurrence.program
+        used = {i.array for phase in program.phases for i in phase.code if i.op.startswith("load")}
+        used |= {link.source for phase in program.phases for link in phase.links}
+        return not any(program.arrays[k].role == "input" for k in used)
+
+    def splits(self, lanes: int, steps: int, threads: int) -> bool:
+        """Whether the inputs' products are better made at once: few lanes make poor tiles. Never changes a bit."""
+        return self.projection is not None and steps > lanes and lanes < FEW_LANES * threads
+
+
+def _view(matrix: Matrix, weights: Mapping[str, Weight]) -> tuple[int, int, int]:
+    place = weights[matrix.name]
+    if matrix.transposed:
+        return place.address, place.column_stride, place.row_stride
+    return place.address, place.row_stride, place.column_stride
+
+
+def _numbers(ports: Sequence[Port], memory: Mapping[str, StateMemory]) -> list[int]:
+    numbers: list[int] = []
+    for port in ports:
+        m = memory.get(port.name, NOWHERE)
+        numbers += (m.sequence, m.stride, m.initial, m.final)
+    return numbers
