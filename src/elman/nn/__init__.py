@@ -1,4 +1,4 @@
-"""Torch modules over the kernels: `Recurrent` for any cell, `LSTM`, `GRU` and `RNN` in place of torch's, and `accelerate`."""
+"""Torch modules over the kernels: `Recurrent` for any cell, `LSTM`, `GRU`, `RNN` in place of torch's, `accelerate`."""
 
 from __future__ import annotations
 

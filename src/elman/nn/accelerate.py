@@ -19,7 +19,12 @@ REPLACEMENTS: dict[type[torch.nn.Module], type[torch.nn.Module]] = {
 
 @dataclass(frozen=True)
 class Report:
-    """What `accelerate` did. `changed` and `left` give for each recurrent layer its name in the model and a sentence."""
+    """What `accelerate` did: for each recurrent layer of the model its name and a sentence.
+
+    Attributes:
+        changed: layers that run on the fused kernels now.
+        left: layers that stay as they are, and why.
+    """
 
     changed: tuple[tuple[str, str], ...]
     left: tuple[tuple[str, str], ...]
@@ -34,19 +39,19 @@ def accelerate(model: torch.nn.Module) -> Report:
     """Let the recurrent layers of `model` run on the fused kernels: a change of class, and nothing else.
 
     Exactly `torch.nn.LSTM`, `GRU` and `RNN` change; weights, hooks and names stay as they are. Subclasses, layers on other
-    devices, of other element types, parametrised or quantised ones are left alone and reported. A second call changes nothing.
+    devices or of other element types, parametrised, quantised and scripted ones are left alone and reported. A second call
+    finds nothing left to do.
     """
     changed, left = [], []
     for name, module in model.named_modules():
+        place, kind = name or "the model itself", type(module)
         if isinstance(module, (LSTM, GRU, RNN)):
             continue
-        reason = _obstacle(module)
-        if reason:
-            left.append((name or "the model itself", reason))
-        elif type(module) in REPLACEMENTS:
-            before = type(module)
-            module.__class__ = REPLACEMENTS[before]
-            changed.append((name or "the model itself", f"torch.nn.{before.__name__} is elman.nn.{before.__name__} now"))
+        if reason := _obstacle(module):
+            left.append((place, reason))
+        elif kind in REPLACEMENTS:
+            module.__class__ = REPLACEMENTS[kind]
+            changed.append((place, f"torch.nn.{kind.__name__} is elman.nn.{kind.__name__} now"))
     return Report(tuple(changed), tuple(left))
 
 
@@ -62,6 +67,10 @@ def _obstacle(module: torch.nn.Module) -> str:
             return f"it is on {parameter.device}"
         if parameter.dtype not in FUSED_DTYPES:
             return f"its element type is {parameter.dtype}"
+        if "forward" in vars(module):
+            return "its forward has been replaced"
+    elif isinstance(module, torch.jit.ScriptModule) and module.original_name in ("LSTM", "GRU", "RNN"):
+        return "it is scripted"
     elif "quantized" in type(module).__module__ and type(module).__name__ in ("LSTM", "GRU", "RNN"):
         return "it is quantised"
     return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +15,9 @@ from elman.nn.plans import BATCH_FIRST, DENSE, PACKED, RAGGED, PlanSpec
 from elman.sequences.ragged import Ragged
 
 Form = Tensor | PackedSequence | Ragged
+TOKENS = frozenset({
+    torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32, torch.int64,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class Batch:
     values: tuple[Tensor, ...]
     plan: PlanSpec
     like: Form
-    unbatched: bool = False
+    unbatched: bool
 
     def restore(self, output: Tensor) -> Any:
         """Rows [N, size] in the form of the input."""
@@ -51,49 +54,73 @@ class Batch:
         return rows if order is None else rows.index_select(0, order)
 
 
+def values_of(name: str, form: Any) -> Tensor:
+    """The tensor that holds a form's steps. Raises DtypeError, naming the layer, where it is none of the forms."""
+    if isinstance(form, Tensor):
+        return form
+    if isinstance(form, PackedSequence):
+        return form.data
+    if isinstance(form, Ragged):
+        return form.values if isinstance(form.values, Tensor) else torch.as_tensor(form.values)
+    raise DtypeError(f"{name}: a tensor, a PackedSequence or a Ragged expected, got {type(form).__name__}")
+
+
 def read_batch(name: str, inputs: Sequence[Form], sizes: Sequence[int], batch_first: bool) -> Batch:
     """The batch that `inputs` make, one for each input of the cell, of `sizes` each.
 
     Raises ShapeError or DtypeError, naming the layer, where they do not fit.
     """
     first = inputs[0]
-    if isinstance(first, PackedSequence):
-        batch = Batch((), PlanSpec(PACKED, len(first.batch_sizes), int(first.batch_sizes[0]), edges=first.batch_sizes), first)
-    elif isinstance(first, Ragged):
-        edges = torch.tensor(first.offsets)
-        batch = Batch((), PlanSpec(RAGGED, len(first.values), len(edges) - 1, edges=edges), first)
-    elif isinstance(first, Tensor):
-        batch = _dense(name, first, batch_first)
-    else:
-        raise DtypeError(f"{name}: a tensor, a PackedSequence or a Ragged expected, got {type(first).__name__}")
-    values = tuple(_rows(name, batch, form, size, k == 0) for k, (form, size) in enumerate(zip(inputs, sizes, strict=True)))
-    steps = {len(v) for v in values}
-    if len(steps) > 1:
-        raise ShapeError(f"{name}: all inputs must have the same steps, got {sorted(steps)} rows")
-    return replace(batch, values=values)
+    tensors = [values_of(name, form) for form in inputs]
+    plan, unbatched = _plan(name, first, tensors[0], batch_first)
+    lead = 2 if isinstance(first, Tensor) and not unbatched else 1
+    rows = [_tokens(name, tensors[0], lead)] if tensors[0].dtype in TOKENS else []
+    for tensor, size in zip(tensors[len(rows) :], sizes[len(rows) :], strict=True):
+        rows.append(_floats(name, tensor, size, lead))
+    if len(inputs) > 1:
+        _check_steps(name, inputs, [tuple(tensor.shape[:lead]) for tensor in tensors])
+    return Batch(tuple(rows), plan, first, unbatched)
 
 
-def _dense(name: str, tensor: Tensor, batch_first: bool) -> Batch:
-    tokens = not tensor.is_floating_point()
-    axes = tensor.dim() + tokens  # of the one-hot form
-    if axes not in (2, 3):
-        expected = "[T, B] or [T]" if tokens else "[T, B, D] or [T, D]"
-        raise ShapeError(f"{name}: input must be {expected} ([B, T, …] with batch_first), got {list(tensor.shape)}")
+def _check_steps(name: str, inputs: Sequence[Form], steps: Sequence[tuple[int, ...]]) -> None:
+    """Raise ShapeError unless all inputs make the same sequences."""
+    if len(set(steps)) > 1:
+        got = ", ".join(str(list(shape)) for shape in steps)
+        raise ShapeError(f"{name}: all inputs must have the same steps, got {got}")
+    first = _edges(inputs[0])
+    for form in inputs[1:]:
+        edges = _edges(form)
+        if type(form) is not type(inputs[0]) or (edges is not None and not torch.equal(edges, first)):
+            raise ShapeError(f"{name}: all inputs must have one form, with the same lengths")
+
+
+def _edges(form: Form) -> Any:
+    """What says where sequences begin and end, where the shape does not."""
+    return form.batch_sizes if isinstance(form, PackedSequence) else getattr(form, "offsets", None)
+
+
+def _plan(name: str, form: Form, values: Tensor, batch_first: bool) -> tuple[PlanSpec, bool]:
+    """The plan, and whether the form is one sequence without a batch axis."""
+    if isinstance(form, PackedSequence):
+        return PlanSpec(PACKED, len(form.batch_sizes), int(form.batch_sizes[0]), edges=form.batch_sizes), False
+    if isinstance(form, Ragged):
+        return PlanSpec(RAGGED, len(values), len(form), edges=torch.tensor(form.offsets)), False
+    tokens = values.dtype in TOKENS
+    axes = values.dim() + tokens  # of the one-hot form
     if axes == 2:
-        return Batch((), PlanSpec(DENSE, tensor.shape[0], 1), tensor, unbatched=True)
+        return PlanSpec(DENSE, values.shape[0], 1), True
+    if axes != 3:
+        expected = "[T, B] or [T]" if tokens else "[T, B, D] or [T, D]"
+        raise ShapeError(f"{name}: input must be {expected} ([B, T, …] with batch_first), got {list(values.shape)}")
     if batch_first:
-        return Batch((), PlanSpec(BATCH_FIRST, tensor.shape[1], tensor.shape[0]), tensor)
-    return Batch((), PlanSpec(DENSE, tensor.shape[0], tensor.shape[1]), tensor)
+        return PlanSpec(BATCH_FIRST, values.shape[1], values.shape[0]), False
+    return PlanSpec(DENSE, values.shape[0], values.shape[1]), False
 
 
-def _rows(name: str, batch: Batch, form: Form, size: int, first: bool) -> Tensor:
-    """One input as [N, size], or int64 [N] for tokens."""
-    values = form.data if isinstance(form, PackedSequence) else form.values if isinstance(form, Ragged) else form
-    if not isinstance(values, Tensor):
-        values = torch.as_tensor(values)
-    lead = 1 if batch.plan.edges is not None or batch.unbatched else 2
+def _floats(name: str, values: Tensor, size: int, lead: int) -> Tensor:
+    """One float input as [N, size]; a scalar input may come without its axis."""
     if not values.is_floating_point():
-        return _tokens(name, values, size, first, lead)
+        raise DtypeError(f"{name}: inputs are floats, or integer tokens in the first place; got {values.dtype}")
     if values.dim() == lead and size == 1:
         values = values.unsqueeze(-1)
     if values.dim() != lead + 1 or values.shape[-1] != size:
@@ -101,14 +128,20 @@ def _rows(name: str, batch: Batch, form: Form, size: int, first: bool) -> Tensor
     return values.reshape(-1, size) if lead == 2 else values
 
 
-def _tokens(name: str, values: Tensor, size: int, first: bool, lead: int) -> Tensor:
-    if values.dtype in (torch.bool, torch.complex64, torch.complex128) or not first:
-        raise DtypeError(f"{name}: inputs are floats, or integer tokens in the first place; got {values.dtype}")
+def _tokens(name: str, values: Tensor, lead: int) -> Tensor:
+    """Tokens as int64 [N]."""
     if values.dim() != lead:
-        raise ShapeError(f"{name}: tokens must be [T, B] or [T], got {list(values.shape)}; floats have a last axis of features")
-    flat = values.reshape(-1).to(torch.int64)
-    if flat.numel() and not torch.compiler.is_compiling():
-        low, high = (int(edge) for edge in flat.aminmax())
-        if low < 0 or high >= size:
-            raise ShapeError(f"{name}: tokens must be 0 … {size - 1}, got {low} … {high}")
-    return flat
+        got = list(values.shape)
+        raise ShapeError(f"{name}: tokens must be [T, B] or [T], got {got}; floats have a last axis of features")
+    return values.reshape(-1).to(torch.int64)
+
+
+def check_types(name: str, tensors: Sequence[Tensor]) -> None:
+    """Raise DtypeError unless inputs, states and weights (the last) are of one element type, on one device."""
+    if torch.is_autocast_enabled("cpu"):
+        return
+    weight = tensors[-1]
+    for tensor in tensors:
+        if tensor.dtype != weight.dtype or tensor.device != weight.device:
+            there, here = (f"{t.dtype} on {t.device}" for t in (tensor, weight))
+            raise DtypeError(f"{name}: an input or a state is {there}, the weights are {here}; convert one with .to(…)")

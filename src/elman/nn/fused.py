@@ -34,11 +34,11 @@ def forward(
     """
     edges, tensors = plan.tensor, [*inputs, *initial, *weights]
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        output, *finals = Fused.apply(spec.key, plan.numbers, edges, tokens, len(inputs), len(initial), *tensors)
+        numbers = (len(inputs), len(initial))
+        results = Fused.apply(spec.key, plan.numbers, edges, tokens, *numbers, *tensors)  # type: ignore[no-untyped-call]
     else:
         results = _forward(spec.key, plan.numbers, edges, tokens, list(inputs), list(initial), list(weights), False)
-        output, *finals = results
-    return output, finals
+    return results[0], list(results[1:])
 
 
 class Fused(torch.autograd.Function):
@@ -86,41 +86,44 @@ def _again(
     counts: tuple[int, int], d_results: Sequence[Tensor | None], wanted: Sequence[bool],
 ) -> list[Tensor | None]:  # fmt: skip
     """Gradients that can be differentiated again: through the reference, from the saved inputs."""
-    inputs, initial, weights = _split(tensors, *counts)
+    # Views, so that a tensor that stands in two places has a gradient for each.
+    places = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]
+    inputs, initial, weights = _split(places, *counts)
     output, finals = reference(spec_of(key), PlanSpec.of(numbers, edges), tokens, inputs, initial, weights)
     pairs = [(r, d) for r, d in zip([output, *finals], d_results, strict=True) if d is not None and r.requires_grad]
-    sources = [t for t, want in zip(tensors, wanted, strict=True) if want and t is not None]
-    found = iter(
-        torch.autograd.grad(
-            [r for r, _ in pairs], sources, [d for _, d in pairs], create_graph=True, allow_unused=True
-        )
-    )
-    return [next(found) if want and t is not None else None for t, want in zip(tensors, wanted, strict=True)]
+    sources = [place for place, want in zip(places, wanted, strict=True) if want and place is not None]
+    if not pairs:
+        return [None] * len(places)
+    results, d = zip(*pairs, strict=True)
+    found = iter(torch.autograd.grad(results, sources, d, create_graph=True, allow_unused=True))
+    return [next(found) if want and place is not None else None for place, want in zip(places, wanted, strict=True)]
 
 
-_LIBRARY = torch.library.Library("elman", "FRAGMENT")
-_LIBRARY.define(
-    "forward(str key, int[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights, "
-    "bool training) -> Tensor[]"
-)
-_LIBRARY.define(
-    "backward(str key, int[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights, "
-    "Tensor[] kept, Tensor?[] d_results, bool[] wanted) -> Tensor[]"
-)
-_LIBRARY.impl("forward", buffers.forward, "CPU")
-_LIBRARY.impl("backward", buffers.backward, "CPU")
-torch.library.register_fake("elman::forward", buffers.fake_forward, lib=_LIBRARY)
-torch.library.register_fake("elman::backward", buffers.fake_backward, lib=_LIBRARY)
+_COMMON = "str key, int[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights"
+_LIBRARY = torch.library.Library("elman", "FRAGMENT")  # type: ignore[no-untyped-call]
+for _schema, _work, _shapes in (
+    (f"forward({_COMMON}, bool training)", buffers.forward, buffers.fake_forward),
+    (
+        f"backward({_COMMON}, Tensor[] kept, Tensor?[] d_results, bool[] wanted)",
+        buffers.backward,
+        buffers.fake_backward,
+    ),
+):
+    _LIBRARY.define(f"{_schema} -> Tensor[]")  # type: ignore[no-untyped-call]
+    _LIBRARY.impl(_schema.split("(")[0], _work, "CPU")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"elman::{_schema.split('(')[0]}", _shapes, lib=_LIBRARY)
 
 
 def _forward(*args: Any) -> list[Tensor]:
-    """The operation: by torch's dispatcher in a compiled graph, where it is one opaque node, and directly elsewhere."""
-    compiling = torch.compiler.is_compiling()
-    results: list[Tensor] = torch.ops.elman.forward(*args) if compiling else buffers.forward(*args)
+    results: list[Tensor] = torch.ops.elman.forward(*args) if _watched() else buffers.forward(*args)
     return results
 
 
 def _backward(*args: Any) -> list[Tensor]:
-    compiling = torch.compiler.is_compiling()
-    results: list[Tensor] = torch.ops.elman.backward(*args) if compiling else buffers.backward(*args)
+    results: list[Tensor] = torch.ops.elman.backward(*args) if _watched() else buffers.backward(*args)
     return results
+
+
+def _watched() -> bool:
+    """Whether the operation must go by torch's dispatcher: into a compiled graph, as one node, or past a mode."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0

@@ -1,4 +1,4 @@
-"""Which lane plan a batch has: a few numbers, and for ragged batches a tensor of edges, so that compiled graphs can carry it."""
+"""Which lane plan a batch has: a few numbers and, for ragged batches, a tensor of edges: compiled graphs carry it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class BoundPlan:
 class PlanSpec:
     """How the rows of a batch make sequences.
 
-    `kind` DENSE: row t * batch + b; BATCH_FIRST: row b * steps + t; RAGGED: `edges` are offsets [B + 1]; PACKED: `edges` are
-    torch's batch sizes [T]. `resets`, bool [N] by row: there the states begin anew, in the order of the visit.
+    `kind` DENSE: row t * batch + b; BATCH_FIRST: row b * steps + t; RAGGED: `edges` are offsets [B + 1]; PACKED:
+    `edges` are torch's batch sizes [T]. `resets`, bool [N] by row: there states begin anew, in the order of the visit.
     """
 
     kind: int
@@ -73,9 +73,10 @@ class PlanSpec:
         """The plan, kept for dense batches."""
         if self.edges is None and self.resets is None:
             return _regular(self.kind, self.steps, self.batch, self.reverse)
-        return BoundPlan.of(self._lanes(torch.get_num_threads()))
+        return BoundPlan.of(self.lanes(torch.get_num_threads()))
 
-    def _lanes(self, threads: int) -> lanes.LanePlan:
+    def lanes(self, threads: int) -> lanes.LanePlan:
+        """The lane plan for so many threads."""
         resets = None if self.resets is None else self.resets.numpy()
         if self.kind == DENSE:
             return lanes.dense(self.steps, self.batch, self.reverse, resets, threads=threads)
@@ -84,6 +85,12 @@ class PlanSpec:
         assert self.edges is not None
         make = lanes.packed if self.kind == PACKED else lanes.ragged
         return make(self.edges.numpy(), self.reverse, resets, threads=threads)
+
+
+def bind(numbers: list[int], tensor: torch.Tensor | None) -> BoundPlan:
+    """The plan of a spec's `numbers` and `tensor`."""
+    kind, steps, batch, reverse, _ = numbers
+    return _regular(kind, steps, batch, bool(reverse)) if tensor is None else PlanSpec.of(numbers, tensor).bind()
 
 
 @lru_cache(maxsize=32)

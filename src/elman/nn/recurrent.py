@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from elman import cells
 from elman.cells.layout import TensorSlot, layout
 from elman.equations import Cell, Graph
 from elman.errors import ConfigError, EquationError, ShapeError
-from elman.nn.batch import Form, read_batch
+from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
 from elman.nn.path import Path, choose_path
 from elman.nn.spec import LayerSpec
-from elman.nn.stack import run_stack
+from elman.nn.stack import Direction, run_stack
 from elman.state import State
 
 
@@ -34,8 +35,8 @@ class Recurrent(torch.nn.Module):
         bidirectional: each layer also reads the sequences from their ends, and the outputs are joined.
         device, dtype: of the parameters.
 
-    Parameters are named by group and layer, `W_l0`, `U_l0`, … (`_reverse` for the second direction); the members of a group are
-    stacked along the first axis in the order of the equations ([4*H, D]). They are drawn uniformly from ±1/√H.
+    Parameters are named by group and layer, `W_l0`, `U_l0`, … (`_reverse` for the second direction); the members of a
+    group are stacked along the first axis in the order of the equations ([4*H, D]). They are drawn from ±1/√H.
 
     Raises:
         ConfigError: a size is not positive, or names a letter that the cell does not have.
@@ -62,12 +63,20 @@ class Recurrent(torch.nn.Module):
         self.sizes = _sizes(self.graph, input_size, hidden_size, sizes or {})
         if num_layers < 1 or not 0 <= dropout < 1:
             raise ConfigError(f"num_layers must be at least 1 and dropout in [0, 1), got {num_layers} and {dropout}")
-        for layer in range(num_layers):
-            for direction in range(self.directions):
-                for slot in self._slots(layer):
-                    tensor = torch.empty(slot.shape, device=device, dtype=dtype)
-                    self.register_parameter(_name(slot, layer, direction), torch.nn.Parameter(tensor))
+        self._specs = tuple(LayerSpec.of(self.graph, self.layer_sizes(layer)) for layer in range(num_layers))
+        self._names = tuple(self._register(layer, device, dtype) for layer in range(num_layers))
+        self._starts = {port.name: port.start for port in self.graph.states}
         self.reset_parameters()
+
+    def _register(self, layer: int, device: Any, dtype: torch.dtype | None) -> tuple[tuple[str, ...], ...]:
+        """Make the parameters of one layer, and give their names by direction."""
+        slots = layout(self.graph, self.layer_sizes(layer))
+        names = tuple(tuple(_name(slot, layer, direction) for slot in slots) for direction in range(self.directions))
+        for direction in names:
+            for name, slot in zip(direction, slots, strict=True):
+                tensor = torch.empty(slot.shape, device=device, dtype=dtype)
+                self.register_parameter(name, torch.nn.Parameter(tensor))
+        return names
 
     @property
     def graph(self) -> Graph:
@@ -85,29 +94,29 @@ class Recurrent(torch.nn.Module):
             return self.sizes
         return {**self.sizes, "D": self.sizes[self.graph.output_size] * self.directions}
 
-    def _slots(self, layer: int) -> tuple[TensorSlot, ...]:
-        return layout(self.graph, self.layer_sizes(layer))
-
     def reset_parameters(self) -> None:
         """Draw all parameters uniformly from ±1/√H."""
         bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             torch.nn.init.uniform_(parameter, -bound, bound)
 
-    def _weights(self, layer: int, direction: int) -> tuple[LayerSpec, list[Tensor]]:
-        spec = LayerSpec.of(self.graph, self.layer_sizes(layer))
-        return spec, [getattr(self, _name(slot, layer, direction)) for slot in self._slots(layer)]
+    def _layers(self) -> list[list[Direction]]:
+        """The weights of each direction of each layer (a parametrisation or a functional call may have put others)."""
+        own: Any = self._parameters
+        return [
+            [(spec, [own[name] if name in own else getattr(self, name) for name in direction]) for direction in names]
+            for spec, names in zip(self._specs, self._names, strict=True)
+        ]
 
-    def forward(
-        self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None
-    ) -> tuple[Any, State]:
+    def forward(self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None) -> tuple[Any, State]:
         """Run over a batch of sequences.
 
         Args:
-            input: float [T, B, D] ([B, T, D] with batch_first), [T, D] for one sequence, integer tokens [T, B] or [T], a
-                PackedSequence, or a Ragged. A cell of several inputs takes a tuple of these, scalars without a last axis.
-            state: what a previous call returned, or tensors [num_layers * directions, B, size] by name; by default the cell's
-                own start.
+            input: float [T, B, D] ([B, T, D] with batch_first), [T, D] for one sequence, integer tokens [T, B] or [T],
+                a PackedSequence, or a Ragged. A cell of several inputs takes a tuple of these, scalars with or without
+                a last axis.
+            state: what a previous call returned, or tensors [num_layers * directions, B, size] by name; by default the
+                cell's own start.
 
         Returns:
             the output, in the input's form with the output's size last, and the state after the last step.
@@ -115,36 +124,34 @@ class Recurrent(torch.nn.Module):
         Raises:
             ShapeError, DtypeError: input or state do not fit the layer.
         """
-        forms = tuple(input) if isinstance(input, (tuple, list)) and not hasattr(input, "batch_sizes") else (input,)
-        ports = self.graph.inputs
-        if len(forms) != len(ports):
-            raise ShapeError(f"{self.cell.name}: takes the inputs {', '.join(p.name for p in ports)}, got {len(forms)}")
-        widths = [self.sizes.get(port.size, 1) for port in ports]
-        batch = read_batch(self.cell.name, forms, widths, self.batch_first)
-        initial = self._initial(state, batch.plan.batch)
+        batch, initial, layers = self._read(input, state)
         output, finals = run_stack(
             batch,
-            self._weights,
+            layers,
             initial,
-            num_layers=self.num_layers,
-            directions=self.directions,
             dropout=self.dropout if self.training else 0.0,
-            fused=self._path(batch.values, initial).name == "fused",
+            fused=_path(batch, initial, layers).name == "fused",
         )
-        starts = {port.name: port.start for port in self.graph.states}
-        after = dict(zip(starts, finals, strict=True))
-        return batch.restore(output), State(after, axis=1, start=starts)
+        after = dict(zip(self._starts, finals, strict=True))
+        return batch.restore(output), State(after, axis=1, start=self._starts)
 
     def path(self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None) -> Path:
-        """Which path a call with this input takes, and why."""
-        forms = tuple(input) if isinstance(input, (tuple, list)) and not hasattr(input, "batch_sizes") else (input,)
-        widths = [self.sizes.get(port.size, 1) for port in self.graph.inputs]
-        batch = read_batch(self.cell.name, forms, widths, self.batch_first)
-        return self._path(batch.values, self._initial(state, batch.plan.batch))
+        """Which path a call with this input takes, and why. Raises as the call would."""
+        return _path(*self._read(input, state))
 
-    def _path(self, values: Sequence[Tensor], initial: Sequence[Tensor | None]) -> Path:
-        floats = [v for v in values if v.is_floating_point()]
-        return choose_path(self, [*floats, *initial, *self.parameters()])
+    def _read(
+        self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None
+    ) -> tuple[Batch, list[Tensor | None], list[list[Direction]]]:
+        """What a call works on: the batch, the initial states and the weights, checked."""
+        several = isinstance(input, (tuple, list)) and not isinstance(input, PackedSequence)
+        forms, ports = tuple(input) if several else (input,), self.graph.inputs
+        if len(forms) != len(ports):
+            raise ShapeError(f"{self.cell.name}: takes the inputs {', '.join(p.name for p in ports)}, got {len(forms)}")
+        batch = read_batch(self.cell.name, forms, [self.sizes.get(port.size, 1) for port in ports], self.batch_first)
+        initial, layers = self._initial(state, batch.plan.batch), self._layers()
+        present = [tensor for tensor in (*batch.values, *initial) if tensor is not None and tensor.dtype not in TOKENS]
+        check_types(self.cell.name, [*present, layers[0][0][1][0]])
+        return batch, initial, layers
 
     def _initial(self, state: Mapping[str, Tensor] | None, batch: int) -> list[Tensor | None]:
         """The states by order of the cell, checked."""
@@ -168,17 +175,24 @@ class Recurrent(torch.nn.Module):
     def set_extra_state(self, state: Mapping[str, str]) -> None:
         """Refuse weights of other equations. Raises EquationError."""
         if state.get("graph") != self.graph.hash:
+            theirs, ours = str(state.get("graph"))[:12], self.graph.hash[:12]
             raise EquationError(
                 f"{self.cell.name}: these weights belong to other equations (cell {state.get('cell')!r}, hash "
-                f"{str(state.get('graph'))[:12]}, here {self.graph.hash[:12]}); load them into the cell that they were trained with"
+                f"{theirs}, here {ours}); load them into the cell that they were trained with"
             )
 
     def extra_repr(self) -> str:
         """The layer in one line."""
         parts = [self.cell.name, str(self.input_size), str(self.hidden_size)]
         parts += [f"num_layers={self.num_layers}"] if self.num_layers > 1 else []
-        parts += [f"{name}={getattr(self, name)}" for name in ("batch_first", "dropout", "bidirectional") if getattr(self, name)]
-        return ", ".join(parts)
+        options = {name: getattr(self, name) for name in ("batch_first", "dropout", "bidirectional")}
+        return ", ".join(parts + [f"{name}={value}" for name, value in options.items() if value])
+
+
+def _path(batch: Batch, initial: Sequence[Tensor | None], layers: Sequence[Sequence[Direction]]) -> Path:
+    floats = [values for values in batch.values if values.dtype not in TOKENS]
+    weights = [tensor for directions in layers for _, tensors in directions for tensor in tensors]
+    return choose_path([*floats, *initial, *weights])
 
 
 def _name(slot: TensorSlot, layer: int, direction: int) -> str:

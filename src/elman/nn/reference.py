@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elman.equations import evaluate
+from elman.nn._tokens import check_tokens
 from elman.nn.plans import PlanSpec
 from elman.nn.spec import LayerSpec
 
@@ -26,11 +27,9 @@ def reference(
     All sequences that are still running take a step together. Arguments as for `elman.nn.fused.forward`.
     """
     graph, lanes = spec.graph, plan.bind().plan
-    parameters = spec.parameters(weights)
-    like = inputs[0] if inputs else weights[0]
+    parameters, like = spec.parameters(weights), weights[0]
     if tokens is not None:
-        one_hot = torch.nn.functional.one_hot(tokens, spec.size(graph.inputs[0].size))
-        inputs = [one_hot.to(like.dtype), *inputs]
+        inputs = [one_hot(tokens, spec, like.dtype), *inputs]
     segments = lanes.segments[np.argsort(-lanes.segments[:, 1], kind="stable")]
     states = {
         port.name: _entry(rows, segments[:, 2], spec.size(port.size), port.start, like)
@@ -49,6 +48,18 @@ def reference(
         outputs.append(output)
         visited.append(rows)
     return _in_rows(outputs, visited, like, spec.size(graph.output_size)), _finals(states, segments[:, 3], plan.batch)
+
+
+def one_hot(tokens: Tensor, spec: LayerSpec, dtype: torch.dtype) -> Tensor:
+    """The rows [N, D] that tokens [N] stand for.
+
+    Raises:
+        ShapeError: a token is not 0 … D - 1. Where a trace or a transform hides the values, such a row is zero.
+    """
+    size = spec.size(spec.graph.inputs[0].size)
+    if not (tokens.is_meta or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()):
+        check_tokens(spec.graph.name, tokens, size)
+    return (tokens[:, None] == torch.arange(size, device=tokens.device)).to(dtype)
 
 
 def _entry(rows: Tensor | None, initial: np.ndarray, size: int, start: float, like: Tensor) -> Tensor:

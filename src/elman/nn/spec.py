@@ -1,16 +1,18 @@
-"""One direction of one layer, as the kernels and the reference see it: the cell, its sizes, and where its weights lie."""
+"""One direction of a layer, as the kernels and the reference see it: the cell, its sizes, and where its weights lie."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from elman.cells.layout import layout
-from elman.emit import Recurrence, emit
+from elman.emit import Array, Recurrence, emit
 from elman.equations import Graph, evaluate
-from elman.kernels import Engine, Weight, engine
+from elman.errors import KernelError
+from elman.kernels import Engine, Weight, engine_for, isa
 from elman.kernels.encode import size_of
 
 
@@ -25,7 +27,17 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class LayerSpec:
-    """A cell at given sizes. Its weights are a list of tensors: the slots of `elman.cells.layout`, then derived parameters."""
+    """A cell at given sizes. Its weights are a list: the slots of `elman.cells.layout`, then derived parameters.
+
+    Attributes:
+        graph, sizes: the cell, and the number behind each letter.
+        key: names the spec in a compiled graph, see `spec_of`.
+        recurrence: the cell's programs.
+        places: where each parameter lies.
+        slots: tensors before the derived ones.
+        arrays: the rows that a call brings, by role and name.
+        takes_tokens: whether a token is a row of a table: the inputs are used in products only.
+    """
 
     graph: Graph
     sizes: Mapping[str, int]
@@ -33,6 +45,9 @@ class LayerSpec:
     recurrence: Recurrence = field(repr=False)
     places: Mapping[str, Place] = field(repr=False)
     slots: int
+    arrays: Mapping[tuple[str, str], Array] = field(repr=False)
+    takes_tokens: bool
+    _engines: dict[tuple[torch.dtype, str], Engine] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, graph: Graph, sizes: Mapping[str, int]) -> LayerSpec:
@@ -54,20 +69,25 @@ class LayerSpec:
         derived += [(v.name, v.size) for v in recurrence.lowered.vectors]
         for index, (name, letter) in enumerate(derived, len(slots)):
             places[name] = Place(index, 0, size_of(letter, sizes))
-        return cls(graph, sizes, key, recurrence, places, len(slots))
+        arrays = {("output", name): Array(name, "output", graph.output_size) for name in (graph.output, "output")}
+        for role, ports in (("input", graph.inputs), ("d_input", graph.inputs), ("after", graph.states)):
+            arrays |= {(role, port.name): Array(port.name, role, port.size) for port in ports}
+        takes_tokens = engine_for(graph, sizes).inference.takes_tokens
+        return cls(graph, sizes, key, recurrence, places, len(slots), arrays, takes_tokens)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LayerSpec.of, (self.graph, dict(self.sizes))
 
     def size(self, letter: str) -> int:
         """The number behind a size letter."""
         return size_of(letter, self.sizes)
 
-    @property
-    def takes_tokens(self) -> bool:
-        """Whether a token is a row of a table: the inputs are used in products only."""
-        return self.engine(torch.float32).inference.takes_tokens
-
     def engine(self, dtype: torch.dtype) -> Engine:
-        """The kernels for float32 or float64."""
-        return engine(self.graph, self.sizes, dtype == torch.float64)
+        """The kernels for float32 or float64, on the instruction set in use."""
+        key = dtype, isa()
+        if key not in self._engines:
+            self._engines[key] = engine_for(self.graph, self.sizes, dtype == torch.float64)
+        return self._engines[key]
 
     def member(self, name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         """A view of one parameter."""
@@ -88,19 +108,26 @@ class LayerSpec:
 
     def weights(self, tensors: Sequence[torch.Tensor | None]) -> dict[str, Weight]:
         """Where each parameter lies; those whose tensor is None are left out."""
-        found = {}
-        for name, place in self.places.items():
-            tensor = tensors[place.index]
-            if tensor is not None:
-                strides = (tensor.stride(0), tensor.stride(1)) if tensor.dim() == 2 else (1, 1)
-                address = tensor.data_ptr() + place.first * tensor.stride(0) * tensor.element_size()
-                found[name] = Weight(address, *strides)
-        return found
+        found = [None if t is None else (t.data_ptr(), t.element_size(), t.stride()) for t in tensors]
+        return {
+            name: _weight(tensor, place.first)
+            for name, place in self.places.items()
+            if (tensor := found[place.index]) is not None
+        }
+
+
+def _weight(tensor: tuple[int, int, tuple[int, ...]], first: int) -> Weight:
+    address, item, strides = tensor
+    return Weight(address + first * strides[0] * item, *(strides if len(strides) == 2 else (1, 1)))
 
 
 _SPECS: dict[str, LayerSpec] = {}
 
 
 def spec_of(key: str) -> LayerSpec:
-    """The spec that was made under this key."""
+    """The spec that was made under this key. Raises KernelError where none was."""
+    if key not in _SPECS:
+        raise KernelError(
+            f"cell {key[:12]} is unknown here: the graph was made in another process; make its layer first"
+        )
     return _SPECS[key]

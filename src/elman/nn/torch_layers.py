@@ -1,119 +1,151 @@
 """`LSTM`, `GRU` and `RNN`: torch's own layers, with a faster forward on CPUs.
 
-They are subclasses that override nothing but `forward`, so parameters, initialisation, hooks, pickling and every check are
-torch's, and torch's forward is their reference path.
+They are subclasses that override nothing but `forward`, so parameters, initialisation, hooks and pickling are torch's,
+and torch's forward is their reference path.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch._C._dynamo.eval_frame import get_eval_frame_callback
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import PackedSequence
 
 from elman import cells
-from elman.errors import ShapeError
-from elman.nn.batch import Batch, Form, read_batch
-from elman.nn.path import Path, choose_path
+from elman.errors import DtypeError, ShapeError
+from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
+from elman.nn.path import Path, choose_path, differentiating
 from elman.nn.spec import LayerSpec
-from elman.nn.stack import run_stack
+from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged
-
-Direction = tuple[LayerSpec, list[Tensor]]
 
 
 class _Fused(torch.nn.RNNBase):
     """What the three layers share."""
 
-    _states: ClassVar[int] = 1
+    _expects: ClassVar[str] = "hx must be a tensor"
 
-    def _direction(self, layer: int, direction: int) -> Direction:
-        raise NotImplementedError  # each layer derives its cell's weights from torch's
+    def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
+        """The cell of one direction, and its weights from torch's: weight_ih, weight_hh, both biases, weight_hr."""
+        raise NotImplementedError  # each layer has its own
 
     def path(self, input: Form, hx: Any = None) -> Path:
         """Which path a call with this input takes, and why."""
-        values = input.data if isinstance(input, PackedSequence) else input.values if isinstance(input, Ragged) else input
-        states = hx if isinstance(hx, tuple) else (hx,)
-        floats = [values] if values.is_floating_point() else []
-        return choose_path(self, [*floats, *states, *self._flat_weights])
+        return self._path(values_of(type(self).__name__, input), self._states(hx), self._tensors())
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """As torch's layer of the same name; the input may be integer tokens or a `Ragged` besides."""
+        if torch.compiler.is_dynamo_compiling() or get_eval_frame_callback() is None:
+            return self._run(input, hx)
+        # Dynamo has refused to trace a torch.nn.RNNBase, and would compile what this calls function by function.
+        return torch._dynamo.disable(self._run)(input, hx)
 
     def _run(self, input: Form, hx: Any) -> Any:
-        tokens = not (input.data if isinstance(input, PackedSequence) else input.values if isinstance(input, Ragged) else input
-                      ).is_floating_point()  # fmt: skip
-        fused = self.path(input, hx).name == "fused"
-        if not fused and not isinstance(input, Ragged):
-            return super().forward(self._one_hot(input) if tokens else input, hx)  # type: ignore[misc]
-        batch = read_batch(type(self).__name__, (input,), (self.input_size,), self.batch_first)
-        if fused or isinstance(input, Ragged):
-            states = self._checked(batch, hx)
-            return self._stacked(batch, states, fused)
-        return None
-
-    def _one_hot(self, input: Any) -> Any:
-        """Integer tokens as torch's forward takes them."""
-        dtype = self._flat_weights[0].dtype  # type: ignore[union-attr]
-        if isinstance(input, PackedSequence):
-            return input._replace(data=torch.nn.functional.one_hot(input.data.long(), self.input_size).to(dtype))
-        return torch.nn.functional.one_hot(input.long(), self.input_size).to(dtype)
-
-    def _checked(self, batch: Batch, hx: Any) -> list[Tensor | None]:
-        """The states [layers * directions, B, size], by torch's own rules and messages."""
-        if hx is None:
-            return [None] * self._states
-        states = list(hx) if self._states > 1 else [hx]
-        if batch.unbatched:
-            for state in states:
-                if state.dim() != 2:
-                    raise RuntimeError(f"For unbatched 2-D input, hx should also be 2-D but got {state.dim()}-D tensor")
-            states = [state.unsqueeze(1) for state in states]
-        elif not isinstance(batch.like, PackedSequence):
-            for state in states:
-                if state.dim() != 3:
-                    raise RuntimeError(f"For batched 3-D input, hx should also be 3-D but got {state.dim()}-D tensor")
-        layers = self.num_layers * (2 if self.bidirectional else 1)
-        sizes = [self.proj_size or self.hidden_size, self.hidden_size]
-        for state, size in zip(states, sizes, strict=False):
-            if tuple(state.shape) != (layers, batch.plan.batch, size):
-                expected = (layers, batch.plan.batch, size)
-                raise RuntimeError(f"Expected hidden size {expected}, got {list(state.shape)}")
-        return states
-
-    def _stacked(self, batch: Batch, states: list[Tensor | None], fused: bool) -> Any:
+        name = type(self).__name__
+        values, states, tensors = values_of(name, input), self._states(hx), self._tensors()
+        path = self._path(values, states, tensors)
+        ours = isinstance(input, Ragged) or values.dtype in TOKENS  # forms that torch's layers do not have
+        if ours:
+            check_types(name, [*([] if values.dtype in TOKENS else [values]), *states, tensors[0][0]])
+        elif not self._fits(input, states) or (path.name == "reference" and not differentiating()):
+            return super().forward(input, hx)
+        batch = read_batch(name, (input,), (self.input_size,), self.batch_first)
         output, finals = run_stack(
             batch,
-            self._direction,
-            states,
-            num_layers=self.num_layers,
-            directions=2 if self.bidirectional else 1,
+            self._layers(tensors),
+            self._initial(batch, states),
             dropout=self.dropout if self.training else 0.0,
-            fused=fused,
+            fused=path.name == "fused",
         )
         if batch.unbatched:
             finals = [state.squeeze(1) for state in finals]
-        return batch.restore(output), tuple(finals) if self._states > 1 else finals[0]
+        return batch.restore(output), finals[0] if len(finals) == 1 else tuple(finals)
 
-    def _tensors(self, layer: int, direction: int) -> dict[str, Tensor]:
-        """Torch's parameters of one direction, by their names without layer and direction."""
-        k = layer * (2 if self.bidirectional else 1) + direction
-        names = self._all_weights[k]
-        return {name[: name.index("_l")]: getattr(self, name) for name in names}
+    def _path(self, values: Tensor, states: Sequence[Tensor], tensors: Sequence[Sequence[Tensor]]) -> Path:
+        floats = [] if values.dtype in TOKENS else [values]
+        return choose_path([*floats, *states, *(tensor for direction in tensors for tensor in direction)])
 
-    def _spec(self, cell: str, layer: int) -> LayerSpec:
+    def _states(self, hx: Any) -> Sequence[Tensor]:
+        """The states of a call; none where the cell's own start is meant. Raises DtypeError for anything else."""
+        if hx is None:
+            return ()
+        if not isinstance(hx, Tensor):
+            raise DtypeError(f"{type(self).__name__}: {self._expects}, got {_kinds(hx)}")
+        return (hx,)
+
+    def _tensors(self) -> list[list[Tensor]]:
+        """Torch's parameters of each direction, as they stand: a parametrisation or functional call may put others."""
+        own: Any = self._parameters
+        return [[own[name] if name in own else getattr(self, name) for name in names] for names in self._all_weights]
+
+    def _layers(self, tensors: Sequence[Sequence[Tensor]]) -> list[list[Direction]]:
         directions = 2 if self.bidirectional else 1
-        output = self.proj_size or self.hidden_size
-        sizes = {"D": self.input_size if layer == 0 else output * directions, "H": self.hidden_size}
-        if self.proj_size:
-            sizes["P"] = self.proj_size
-        return LayerSpec.of(cells.get(cell).graph, sizes)
+        sizes = [self.input_size] + [(self.proj_size or self.hidden_size) * directions] * (self.num_layers - 1)
+        found = iter(tensors)
+        return [[self._direction(size, next(found)) for _ in range(directions)] for size in sizes]
+
+    def _shapes(self, batch: int) -> list[tuple[int, int, int]]:
+        """The shape of each state."""
+        stack = self.num_layers * (2 if self.bidirectional else 1)
+        return [(stack, batch, self.proj_size or self.hidden_size)]
+
+    def _fits(self, input: Any, states: Sequence[Tensor]) -> bool:
+        """Whether torch's layer takes these; where it does not, its forward says so in its own words."""
+        if isinstance(input, PackedSequence):
+            return self._fits_packed(input, states)
+        batch_first = self.batch_first and input.dim() == 3
+        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size or input.shape[batch_first] == 0:
+            return False
+        if not states:
+            return True
+        shapes: list[tuple[int, ...]] = [*self._shapes(1 if input.dim() == 2 else input.shape[not batch_first])]
+        if input.dim() == 2:
+            shapes = [(stack, size) for stack, _, size in shapes]
+        return [tuple(state.shape) for state in states] == shapes
+
+    def _fits_packed(self, input: PackedSequence, states: Sequence[Tensor]) -> bool:
+        """Torch's checks, in its words; its LSTM leaves them out for packed sequences, and reads past its memory."""
+        self.check_input(input.data, input.batch_sizes)
+        if states:
+            hx: Any = states[0] if len(states) == 1 else tuple(states)
+            self.check_forward_args(input.data, hx, input.batch_sizes)
+        return True
+
+    def _initial(self, batch: Batch, states: Sequence[Tensor]) -> list[Tensor | None]:
+        """The states [layers * directions, B, size], checked."""
+        shapes = self._shapes(batch.plan.batch)
+        if not states:
+            return [None] * len(shapes)
+        if batch.unbatched and all(state.dim() == 2 for state in states):
+            states = [state.unsqueeze(1) for state in states]
+        for state, shape in zip(states, shapes, strict=True):
+            if tuple(state.shape) != shape:
+                raise ShapeError(f"{type(self).__name__}: a state must be {list(shape)}, got {list(state.shape)}")
+        return list(states)
 
 
-def _bias(tensors: dict[str, Tensor]) -> Tensor:
+def _kinds(hx: Any) -> str:
+    """What came where states were expected."""
+    if isinstance(hx, (tuple, list)):
+        return f"a {type(hx).__name__} of {', '.join(type(item).__name__ for item in hx) or 'nothing'}"
+    return type(hx).__name__
+
+
+@torch.compiler.assume_constant_result
+@lru_cache(maxsize=256)
+def _spec(cell: str, input_size: int, hidden_size: int, proj_size: int = 0) -> LayerSpec:
+    sizes = {"D": input_size, "H": hidden_size}
+    return LayerSpec.of(cells.get(cell).graph, {**sizes, "P": proj_size} if proj_size else sizes)
+
+
+def _bias(weight: Tensor, biases: Sequence[Tensor]) -> Tensor:
     """One bias from torch's two, or zeros."""
-    if "bias_ih" not in tensors:
-        weight = tensors["weight_ih"]
-        return weight.new_zeros(weight.shape[0])
-    return tensors["bias_ih"] + tensors["bias_hh"]
+    return biases[0] + biases[1] if biases else weight.new_zeros(weight.shape[0])
 
 
 class LSTM(_Fused, torch.nn.LSTM):
@@ -122,20 +154,26 @@ class LSTM(_Fused, torch.nn.LSTM):
     Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches.
     """
 
-    _states = 2
+    _expects = "hx must be a pair of tensors (h_0, c_0)"
 
-    def forward(self, input: Any, hx: Any = None) -> Any:  # type: ignore[override]
-        """As `torch.nn.LSTM.forward`."""
-        if hx is not None and (not isinstance(hx, tuple) or len(hx) != 2):
-            raise ShapeError(f"LSTM: hx must be a tuple (h_0, c_0), got {type(hx).__name__}")
-        return self._run(input, hx)
+    def _states(self, hx: Any) -> Sequence[Tensor]:
+        if hx is None:
+            return ()
+        if not isinstance(hx, (tuple, list)) or len(hx) != 2 or not all(isinstance(state, Tensor) for state in hx):
+            raise DtypeError(f"{type(self).__name__}: {self._expects}, got {_kinds(hx)}")
+        return hx
 
-    def _direction(self, layer: int, direction: int) -> Direction:
-        tensors = self._tensors(layer, direction)
-        weights = [tensors["weight_ih"], tensors["weight_hh"], _bias(tensors)]
+    def _shapes(self, batch: int) -> list[tuple[int, int, int]]:
+        shapes = super()._shapes(batch)
+        return [*shapes, (*shapes[0][:2], self.hidden_size)]
+
+    def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
+        weight_ih, weight_hh, *others = tensors
         if self.proj_size:
-            return self._spec("projected_lstm", layer), [*weights, tensors["weight_hr"]]
-        return self._spec("lstm", layer), weights
+            *biases, weight_hr = others
+            spec = _spec("projected_lstm", input_size, self.hidden_size, self.proj_size)
+            return spec, [weight_ih, weight_hh, _bias(weight_ih, biases), weight_hr]
+        return _spec("lstm", input_size, self.hidden_size), [weight_ih, weight_hh, _bias(weight_ih, others)]
 
 
 class GRU(_Fused, torch.nn.GRU):
@@ -144,21 +182,16 @@ class GRU(_Fused, torch.nn.GRU):
     Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches.
     """
 
-    def forward(self, input: Any, hx: Any = None) -> Any:  # type: ignore[override]
-        """As `torch.nn.GRU.forward`."""
-        return self._run(input, hx)
-
-    def _direction(self, layer: int, direction: int) -> Direction:
+    def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
         """The candidate's recurrent bias stays apart (it is reset with the product); the gates' biases add up."""
-        tensors = self._tensors(layer, direction)
-        weight, gates = tensors["weight_ih"], 2 * self.hidden_size
-        if "bias_ih" in tensors:
-            b_hh = tensors["bias_hh"]
-            b = tensors["bias_ih"] + torch.nn.functional.pad(b_hh[:gates], (0, self.hidden_size))
-            d = b_hh[gates:]
+        weight_ih, weight_hh, *biases = tensors
+        gates = 2 * self.hidden_size
+        if biases:
+            b = biases[0] + pad(biases[1][:gates], (0, self.hidden_size))
+            d = biases[1][gates:]
         else:
-            b, d = weight.new_zeros(3 * self.hidden_size), weight.new_zeros(self.hidden_size)
-        return self._spec("gru", layer), [weight, tensors["weight_hh"], b, d]
+            b, d = weight_ih.new_zeros(3 * self.hidden_size), weight_ih.new_zeros(self.hidden_size)
+        return _spec("gru", input_size, self.hidden_size), [weight_ih, weight_hh, b, d]
 
 
 class RNN(_Fused, torch.nn.RNN):
@@ -167,11 +200,7 @@ class RNN(_Fused, torch.nn.RNN):
     Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches.
     """
 
-    def forward(self, input: Any, hx: Any = None) -> Any:  # type: ignore[override]
-        """As `torch.nn.RNN.forward`."""
-        return self._run(input, hx)
-
-    def _direction(self, layer: int, direction: int) -> Direction:
-        tensors = self._tensors(layer, direction)
+    def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
+        weight_ih, weight_hh, *biases = tensors
         cell = "elman" if self.nonlinearity == "tanh" else "elman_relu"
-        return self._spec(cell, layer), [tensors["weight_ih"], tensors["weight_hh"], _bias(tensors)]
+        return _spec(cell, input_size, self.hidden_size), [weight_ih, weight_hh, _bias(weight_ih, biases)]
