@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from elman import abs, cell, cells, exp, layer_norm, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where
+from elman.cells.layout import layout
 from elman.equations import Cell
 from elman.kernels import poisoned
 from elman.nn import Path, Recurrent
+from elman.nn.spec import LayerSpec
 
 Tensors = dict[str, Tensor]
 Result = tuple[Any, Tensors]  # the output, in the form of the input, and the final states by name
@@ -157,6 +159,12 @@ def by_reference(layer: Recurrent) -> Iterator[None]:
     finally:
         del layer._path
         torch.set_num_threads(threads)
+
+
+def bare(layer: Recurrent) -> tuple[LayerSpec, list[Tensor]]:
+    """What lies under a layer of one direction: its spec and its tensors."""
+    slots = layout(layer.graph, layer.sizes)
+    return LayerSpec.of(layer.graph, layer.sizes), [getattr(layer, f"{slot.name}_l0") for slot in slots]
 
 
 def part(inputs: Sequence[Tensor], steps: Any = slice(None), batch: Any = slice(None)) -> list[Tensor]:

@@ -15,6 +15,7 @@ from elman.sequences import Ragged
 from tests.conformance.cases import (
     LENGTHS,
     SHAPES,
+    bare,
     call,
     choose,
     chunkings,
@@ -199,7 +200,7 @@ def test_poisoned_memory_changes_nothing(cell, dtype):
 def test_resets_begin_pieces(cell, dtype):
     """A reset in mid-sequence is the end of one piece and the begin of another, with the cell's own start."""
     recurrent = layer(cell, 7, 9, dtype)
-    spec, weights = recurrent._weights(0, 0)
+    spec, weights = bare(recurrent)
     steps, batch = 9, 5
     cuts = {0: [3], 1: [0, 4, 5], 3: [1, 8], 4: list(range(9))}  # by sequence: the steps at which it begins anew
     inputs, state = draw_inputs(recurrent, steps, batch), draw_state(recurrent, batch)

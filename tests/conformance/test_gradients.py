@@ -17,6 +17,7 @@ from tests.conformance.cases import (
     CELLS,
     LENGTHS,
     SHAPES,
+    bare,
     by_reference,
     call,
     choose,
@@ -190,7 +191,7 @@ def test_stacked_and_bidirectional(cell, dtype):
 
 def test_resets_cut_the_gradient(cell, dtype):
     recurrent = layer(cell, 7, 9, dtype)
-    spec, weights = recurrent._weights(0, 0)
+    spec, weights = bare(recurrent)
     resets = torch.zeros(12, dtype=torch.bool)
     resets[[0, 3, 8, 9]] = True
     plan = PlanSpec(RAGGED, 12, 4, edges=torch.tensor([0, 5, 5, 8, 12]), resets=resets)
