@@ -13,6 +13,7 @@ from elman.nn.fused import forward
 from elman.nn.plans import BATCH_FIRST, DENSE, RAGGED, PlanSpec
 from elman.sequences import Ragged
 from tests.conformance.cases import (
+    CELLS,
     LENGTHS,
     SHAPES,
     bare,
@@ -87,6 +88,16 @@ def test_packed_is_ragged(cell, dtype, bidirectional):
     expected = run(recurrent, [Ragged.from_lengths(torch.cat(some), lengths) for some in sequences], state)
     padded, _ = pad_packed_sequence(output)
     same((in_rows([padded], lengths)[0], after), (expected[0].values, expected[1]), "packed")
+
+
+@pytest.mark.parametrize("make", [Ragged.from_list, lambda some: pack_sequence(some, enforce_sorted=False)])
+def test_inputs_of_other_sequences_are_refused(make):
+    """Two inputs whose sequences have the same lengths in another order would be paired wrongly."""
+    recurrent = layer(CELLS["delay"], 7, 9)
+    short, long = torch.randn(3, 7), torch.randn(5, 7)
+    with pytest.raises(ShapeError, match="same lengths"):
+        recurrent((make([short, long]), make([long, short])))
+    recurrent((pack_sequence([long, short]), pack_sequence([long, short], enforce_sorted=False)))
 
 
 def test_threads_change_nothing(cell, dtype):

@@ -87,16 +87,20 @@ def _check_steps(name: str, inputs: Sequence[Form], steps: Sequence[tuple[int, .
     if len(set(steps)) > 1:
         got = ", ".join(str(list(shape)) for shape in steps)
         raise ShapeError(f"{name}: all inputs must have the same steps, got {got}")
+    if len(inputs) == 1:
+        return
     first = _edges(inputs[0])
     for form in inputs[1:]:
-        edges = _edges(form)
-        if type(form) is not type(inputs[0]) or (edges is not None and not torch.equal(edges, first)):
+        if type(form) is not type(inputs[0]) or _edges(form) != first:
             raise ShapeError(f"{name}: all inputs must have one form, with the same lengths")
 
 
-def _edges(form: Form) -> Any:
-    """What says where sequences begin and end, where the shape does not."""
-    return form.batch_sizes if isinstance(form, PackedSequence) else getattr(form, "offsets", None)
+def _edges(form: Form) -> list[int]:
+    """What says where sequences begin and end, and which is which, where the shape does not."""
+    if isinstance(form, PackedSequence):
+        order = range(int(form.batch_sizes[0])) if form.sorted_indices is None else form.sorted_indices.tolist()
+        return [*form.batch_sizes.tolist(), *order]
+    return form.offsets.tolist() if isinstance(form, Ragged) else []
 
 
 def _plan(name: str, form: Form, values: Tensor, batch_first: bool) -> tuple[PlanSpec, bool]:
