@@ -137,7 +137,7 @@ class _Call:
     def weight_gradients(
         self, gradients: Sequence[Tensor | None], befores: dict[str, StateMemory], block: Tensor, sums: Tensor
     ) -> None:
-        """Add to the gradients of the weights, from the rows that backward kept for each step and summed for each lane."""
+        """Add to the gradients of the weights, from the rows that backward kept by step and summed by lane."""
         out: dict[str, Weight] = self.spec.weights(gradients)
         kept, summed = block.data_ptr(), sums.data_ptr()
         self.engine.vector_gradients(self.steps, self.lanes, out, kept, summed, self.threads)

@@ -38,9 +38,9 @@ class Report:
 def accelerate(model: torch.nn.Module) -> Report:
     """Let the recurrent layers of `model` run on the fused kernels: a change of class, and nothing else.
 
-    Exactly `torch.nn.LSTM`, `GRU` and `RNN` change; weights, hooks and names stay as they are. Subclasses, layers on other
-    devices or of other element types, parametrised, quantised and scripted ones are left alone and reported. A second call
-    finds nothing left to do.
+    Exactly `torch.nn.LSTM`, `GRU` and `RNN` change; weights, hooks and names stay as they are. Subclasses, layers on
+    other devices or of other element types, parametrised, quantised and scripted ones are left alone and reported. A
+    second call finds nothing left to do.
     """
     changed, left = [], []
     for name, module in model.named_modules():

@@ -99,7 +99,7 @@ def _again(
     return [next(found) if want and place is not None else None for place, want in zip(places, wanted, strict=True)]
 
 
-_COMMON = "str key, int[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights"
+_COMMON = "str key, SymInt[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights"
 _LIBRARY = torch.library.Library("elman", "FRAGMENT")  # type: ignore[no-untyped-call]
 for _schema, _work, _shapes in (
     (f"forward({_COMMON}, bool training)", buffers.forward, buffers.fake_forward),

@@ -58,5 +58,6 @@ def _run(
     else:
         tokens, inputs = None, [one_hot(first, spec, weights[0].dtype), *others]
     if fused:
-        return forward(spec, plan, tokens, inputs, entry, spec.derive(weights))
+        tensors = LayerSpec.derive(spec, weights)  # torch.compile cannot call methods of a constant object
+        return forward(spec, plan, tokens, inputs, entry, tensors)
     return reference(spec, plan, tokens, inputs, entry, weights)

@@ -7,7 +7,6 @@ and torch's forward is their reference path.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -43,7 +42,7 @@ class _Fused(torch.nn.RNNBase):
         if torch.compiler.is_dynamo_compiling() or get_eval_frame_callback() is None:
             return self._run(input, hx)
         # Dynamo has refused to trace a torch.nn.RNNBase, and would compile what this calls function by function.
-        return torch._dynamo.disable(self._run)(input, hx)
+        return torch._dynamo.disable(self._run)(input, hx)  # type: ignore[no-untyped-call]
 
     def _run(self, input: Form, hx: Any) -> Any:
         name = type(self).__name__
@@ -136,11 +135,16 @@ def _kinds(hx: Any) -> str:
     return type(hx).__name__
 
 
-@torch.compiler.assume_constant_result
-@lru_cache(maxsize=256)
+_SPECS: dict[tuple[str, int, int, int], LayerSpec] = {}
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _spec(cell: str, input_size: int, hidden_size: int, proj_size: int = 0) -> LayerSpec:
-    sizes = {"D": input_size, "H": hidden_size}
-    return LayerSpec.of(cells.get(cell).graph, {**sizes, "P": proj_size} if proj_size else sizes)
+    key = (cell, input_size, hidden_size, proj_size)
+    if key not in _SPECS:
+        sizes = {"D": input_size, "H": hidden_size} | ({"P": proj_size} if proj_size else {})
+        _SPECS[key] = LayerSpec.of(cells.get(cell).graph, sizes)
+    return _SPECS[key]
 
 
 def _bias(weight: Tensor, biases: Sequence[Tensor]) -> Tensor:
