@@ -140,12 +140,12 @@ def _tokens(name: str, values: Tensor, lead: int) -> Tensor:
     return values.reshape(-1).to(torch.int64)
 
 
-def check_types(name: str, tensors: Sequence[Tensor]) -> None:
-    """Raise DtypeError unless inputs, states and weights (the last) are of one element type, on one device."""
-    if torch.is_autocast_enabled("cpu"):
-        return
-    weight = tensors[-1]
+def check_types(name: str, tensors: Sequence[Tensor | None], weight: Tensor) -> None:
+    """Raise DtypeError unless inputs (tokens aside) and states have the weights' element type, and all their device."""
     for tensor in tensors:
-        if tensor.dtype != weight.dtype or tensor.device != weight.device:
+        if tensor is None:
+            continue
+        typed = tensor.dtype == weight.dtype or tensor.dtype in TOKENS or torch.is_autocast_enabled("cpu")
+        if not typed or tensor.device != weight.device:
             there, here = (f"{t.dtype} on {t.device}" for t in (tensor, weight))
             raise DtypeError(f"{name}: an input or a state is {there}, the weights are {here}; convert one with .to(…)")

@@ -149,8 +149,7 @@ class Recurrent(torch.nn.Module):
             raise ShapeError(f"{self.cell.name}: takes the inputs {', '.join(p.name for p in ports)}, got {len(forms)}")
         batch = read_batch(self.cell.name, forms, [self.sizes.get(port.size, 1) for port in ports], self.batch_first)
         initial, layers = self._initial(state, batch.plan.batch), self._layers()
-        present = [tensor for tensor in (*batch.values, *initial) if tensor is not None and tensor.dtype not in TOKENS]
-        check_types(self.cell.name, [*present, layers[0][0][1][0]])
+        check_types(self.cell.name, [*batch.values, *initial], layers[0][0][1][0])
         return batch, initial, layers
 
     def _initial(self, state: Mapping[str, Tensor] | None, batch: int) -> list[Tensor | None]:

@@ -49,11 +49,11 @@ class _Fused(torch.nn.RNNBase):
         values, states, tensors = values_of(name, input), self._states(hx), self._tensors()
         path = self._path(values, states, tensors)
         ours = isinstance(input, Ragged) or values.dtype in TOKENS  # forms that torch's layers do not have
-        if ours:
-            check_types(name, [*([] if values.dtype in TOKENS else [values]), *states, tensors[0][0]])
-        elif not self._fits(input, states) or (path.name == "reference" and not differentiating()):
+        if not ours and not (self._fits(input, states) and (path.name == "fused" or differentiating())):
             return super().forward(input, hx)
         batch = read_batch(name, (input,), (self.input_size,), self.batch_first)
+        if path.name == "reference":
+            check_types(name, [*batch.values, *states], tensors[0][0])
         output, finals = run_stack(
             batch,
             self._layers(tensors),
