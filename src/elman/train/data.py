@@ -15,8 +15,9 @@ from elman.sequences.readers import read_text
 from elman.sequences.vocabulary import Vocabulary
 from elman.train.config import TextConfig
 
-# Lines that draw: the borders and rows of tables, long rules. A model learns them in seconds and then draws forever.
-_DRAWN = re.compile(r"^[ \t]*(?:\||\+[-=+]|[-=]{20}).*\n", re.MULTILINE)
+# Lines that draw: borders and rows of tables, long rules, columns held apart by spaces. A model learns them in seconds,
+# and then falls into them and draws forever.
+_DRAWN = re.compile(r"^(?:[ \t]*(?:\||\+[-=+]|[-=]{20})|.* {12}).*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
