@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from elman.equations import Cell, Graph
 from tests.equations.sources import make
 
 SIZES = {"D": 3, "H": 4, "P": 2}
+MANY = settings(max_examples=4 * settings.default.max_examples)  # for tests that are quick, or that found much
 Choose = Callable[[Sequence[Any]], Any]
 
 # Unary expressions, kept where they are smooth and bounded.

@@ -8,12 +8,12 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from elman import cells
 from elman.equations import EquationError, Graph
-from tests.equations.random_cells import arrays, source
+from tests.equations.random_cells import MANY, arrays, source
 from tests.equations.sources import make
 
 JSON = st.recursive(
@@ -46,7 +46,7 @@ def reads_or_refuses(data: Any) -> None:
     arrays(graph, 0, sizes=dict.fromkeys(graph.letters, 2))
 
 
-@settings(max_examples=300)
+@MANY
 @given(st.sampled_from([f"random {seed}" for seed in range(20)] + list(cells.names())), st.data(), JSON)
 def test_any_value_altered_or_deleted(name, random, value):
     graph = make(source(int(name.split()[1]))).graph if name.startswith("random") else cells.get(name).graph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from elman import cells
@@ -12,7 +12,7 @@ from elman.equations.derivative import differentiate
 from elman.equations.evaluate import derive, run_nodes
 from elman.equations.lower import lower
 from tests.equations.autograd import Problem, assert_near, chain_derived, problem, truth
-from tests.equations.random_cells import SIZES
+from tests.equations.random_cells import MANY, SIZES
 from tests.equations.random_cells import cells as random_cells
 
 
@@ -66,7 +66,7 @@ def check(given: Problem) -> None:
             assert_near(found[name], d, f"∂loss/∂{name}")
 
 
-@settings(max_examples=200)
+@MANY
 @given(random_cells(), st.integers(0, 10))
 def test_random_cells(cell, seed):
     check(problem(cell.graph, SIZES, seed=seed))

@@ -5,5 +5,6 @@ from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program
 from elman.emit.recurrence import Recurrence, emit
 
 __all__ = [
-    "Array", "Instruction", "Link", "Matrix", "Phase", "Program", "Recurrence", "emit", "input_gradient", "split_inputs",
+    "Array", "Instruction", "Link", "Matrix", "Phase", "Program", "Recurrence", "emit", "input_gradient",
+    "split_inputs",
 ]  # fmt: skip

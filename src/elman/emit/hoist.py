@@ -11,8 +11,8 @@ from elman.emit.recurrence import InputGradient
 def split_inputs(program: Program) -> tuple[Program, Program] | None:
     """The projection of the inputs over all steps at once, and the recurrence that begins its chains with it.
 
-    Each chain goes on from where the projection left it, so that the bits are those of the whole program. None where no product
-    takes an input.
+    Each chain goes on from where the projection left it, so that the bits are those of the whole program. None where no
+    product takes an input.
     """
     arrays = list(program.arrays)
     projections: list[Phase] = []
@@ -34,8 +34,8 @@ def split_inputs(program: Program) -> tuple[Program, Program] | None:
         phases.append(replace(phase, starts=tuple(starts), links=tuple(k for k in phase.links if k not in early)))
     if not projections:
         return None
-    early, late = (Program(tuple(arrays), program.matrices, tuple(part)) for part in (projections, phases))
-    return _pruned(early), _pruned(late)
+    before, after = (Program(tuple(arrays), program.matrices, tuple(part)) for part in (projections, phases))
+    return _pruned(before), _pruned(after)
 
 
 def _pruned(program: Program) -> Program:

@@ -1,17 +1,16 @@
-"""A cell as the kernels run it: the step, the step that keeps what the gradient needs, and the step of its derivative."""
+"""A cell as the kernels run it: the step, the step that keeps what its gradient needs, the step of its derivative."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from elman.emit.program import Array, Matrix, Program, compile_program
+from elman.emit.compile import compile_program
+from elman.emit.program import Array, Matrix, Program
+from elman.emit.saving import choose_saved
 from elman.equations.derivative import Derivative, differentiate
 from elman.equations.graph import PRODUCTS, Graph, Node
-from elman.equations.lower import Lowered, count_uses, lower, terms_of
-
-CHEAP = frozenset({"add", "sub", "mul", "div", "neg", "where", "greater", "greater_equal", "minimum", "maximum", "abs",
-                   "relu", "spread"})  # fmt: skip
+from elman.equations.lower import Lowered, Term, count_uses, lower, terms_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class VectorGradient:
 
 @dataclass(frozen=True, slots=True)
 class InputGradient:
-    """The gradient of an input: products of kept rows, after the recurrence over all steps at once, and an element-wise part."""
+    """The gradient of an input: an element-wise part, and products of kept rows, made over all steps at once."""
 
     name: str
     pointwise: Array | None
@@ -91,8 +90,9 @@ class _Emitter:
         kept = {n: Array(f"d{n}", "kept", self._size(n)) for n in dict.fromkeys(rows)}
         vectors = self.derivative.vectors
         summed = {n: Array(f"d{n}", "summed", self._size(n)) for n in dict.fromkeys(vectors.values()) if n not in kept}
-        backward_roots = [*kept, *summed, *self.derivative.states.values()]
-        saved_nodes = self._choose_saved(backward_roots)
+        roots = [*kept, *summed, *self.derivative.states.values()]
+        sources = [o.source for o in self.derivative.outers]
+        saved_nodes = choose_saved(self.nodes, self.split, set(self.results), roots, sources)
         saved = {n: Array(f"v{n}", "saved", self._size(n)) for n in saved_nodes}
         step = self.nodes[: self.split]
         stores = [(node, Array(name, *self._role(name, node))) for name, node in self.lowered.results.items()]
@@ -133,11 +133,11 @@ class _Emitter:
         for node, port in self.results.items():
             leaves.setdefault(node, Array(port.name, "after", port.size))
         leaves |= saved
-        for i, node in enumerate(self.nodes):
-            if node.op == "adjoint":
-                leaves[i] = Array(str(node.value), "carry", node.size)
-            elif node.op == "d_output":
-                leaves[i] = Array("output", "output", node.size)
+        for i, leaf in enumerate(self.nodes):
+            if leaf.op == "adjoint":
+                leaves[i] = Array(str(leaf.value), "carry", leaf.size)
+            elif leaf.op == "d_output":
+                leaves[i] = Array("output", "output", leaf.size)
         stores = list(gradients.items())
         for port in self.graph.states:
             gradient = self.derivative.states.get(port.name)
@@ -170,70 +170,14 @@ class _Emitter:
             matrix = Matrix(str(node.value), node.op == "product_t", node.size, self._size(node.args[0]))
             products.append((matrix, node.args[0]))
         rest = [(sign, n) for sign, n in terms if n not in late]
-        return name, self._sum(rest) if rest else None, products
+        return name, self._sum(self._size(root), rest) if rest else None, products
 
-    def _sum(self, terms: Sequence[tuple[int, int]]) -> int:
+    def _sum(self, size: str, terms: Sequence[Term]) -> int:
         sign, total = terms[0]
         if sign < 0:
             self.nodes.append(Node("neg", (total,), size=self._size(total)))
             total = len(self.nodes) - 1
         for sign, node in terms[1:]:
-            self.nodes.append(Node("add" if sign > 0 else "sub", (total, node), size=self._size(node)))
+            self.nodes.append(Node("add" if sign > 0 else "sub", (total, node), size=size))
             total = len(self.nodes) - 1
         return total
-
-    def _choose_saved(self, roots: Sequence[int]) -> list[int]:
-        """The forward values to keep: what the backward step reads and cannot cheaply compute again."""
-        wanted = sorted(self._read_by_backward(roots))
-        saved = {n for n in wanted if not self._available(n) and not self._cheap(n) and not self._again(n)}
-        saved |= {o.source for o in self.derivative.outers if not self._available(o.source)}
-        for n in wanted:
-            if n not in saved and self._cheap(n):
-                saved |= {n} if self._missing(n, saved) else set()
-        return sorted(saved)
-
-    def _read_by_backward(self, roots: Sequence[int]) -> set[int]:
-        found: set[int] = set()
-        seen: set[int] = set()
-        stack = list(roots)
-        while stack:
-            n = stack.pop()
-            if n in seen:
-                continue
-            seen.add(n)
-            if n < self.split:
-                found.add(n)
-            else:
-                stack += self.nodes[n].args[:1] if self.nodes[n].op == "spread" else self.nodes[n].args
-        return found
-
-    def _available(self, n: int) -> bool:
-        """Whether a forward value lies in memory anyway."""
-        return self.nodes[n].op in ("input", "state", "vector", "constant", "count") or n in self.results
-
-    def _cheap(self, n: int) -> bool:
-        """Whether a value costs little to compute again from its operands; a sum of products never does."""
-        node = self.nodes[n]
-        return node.op in CHEAP and not (node.op in ("add", "sub") and any(self._of_products(arg) for arg in node.args))
-
-    def _of_products(self, n: int) -> bool:
-        node = self.nodes[n]
-        return node.op in PRODUCTS or (node.op in ("add", "sub") and any(self._of_products(arg) for arg in node.args))
-
-    def _again(self, n: int) -> bool:
-        """Whether a function is computed again rather than kept: where its operands lie in memory anyway."""
-        node = self.nodes[n]
-        return node.op not in PRODUCTS and node.op != "sum" and not self._of_products(n) and all(self._available(arg) for arg in node.args)
-
-    def _missing(self, n: int, saved: set[int]) -> set[int]:
-        """What would have to be kept so that a cheap value can be computed again."""
-        if n in saved or self._available(n) or self._again(n):
-            return set()
-        if not self._cheap(n):
-            return {n}
-        node = self.nodes[n]
-        args = node.args[:1] if node.op == "spread" else node.args
-        found: set[int] = set()
-        for arg in args:
-            found |= self._missing(arg, saved)
-        return found

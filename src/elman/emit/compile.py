@@ -1,0 +1,198 @@
+"""Nodes become a program: memory for what outlives its phase, registers for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program
+from elman.emit.schedule import Key, Schedule
+from elman.equations.graph import SCALAR, Node
+from elman.equations.lower import source_rank
+
+# What costs no more than a load.
+AGAIN = frozenset({"add", "sub", "mul", "neg", "spread"})
+
+
+def compile_program(nodes: Sequence[Node], leaves: Mapping[int, Array], stores: Sequence[tuple[int, Array]]) -> Program:
+    """The program that computes the nodes of `stores` into their arrays; `leaves` say which are read from memory."""
+    return _Compiler(nodes, leaves, stores).run()
+
+
+@dataclass
+class _Draft:
+    """A phase while it is written."""
+
+    size: str
+    registers: dict[int, int] = field(default_factory=dict)
+    free: list[int] = field(default_factory=list)
+    count: int = 0
+    code: list[Instruction] = field(default_factory=list)
+
+    def take(self) -> int:
+        if self.free:
+            return self.free.pop()
+        self.count += 1
+        return self.count - 1
+
+    def write(self, op: str, *args: int, array: int = -1, value: float = 0.0, sizes: tuple[str, ...] = ()) -> int:
+        """Append an instruction that makes a value; its register."""
+        target = self.take()
+        self.code.append(Instruction("copy" if op == "spread" else op, target, args, array, value, sizes))
+        return target
+
+
+class _Compiler:
+    def __init__(self, nodes: Sequence[Node], leaves: Mapping[int, Array], stores: Sequence[tuple[int, Array]]) -> None:
+        self.nodes = list(nodes)
+        self.leaves = dict(leaves)
+        self.stores: dict[int, list[Array]] = {}
+        for index, array in stores:
+            self.stores.setdefault(self._storable(index, array), []).append(array)
+        self.schedule = Schedule(self.nodes, self.leaves, self.stores)
+        self.arrays: dict[Array, int] = {}
+        self.matrices: dict[Matrix, int] = {}
+        self.homes: dict[int, int] = {}
+
+    def run(self) -> Program:
+        self._give_homes()
+        phases = tuple(self._phase(key) for key in self.schedule.phases())
+        return Program(tuple(self.arrays), tuple(self.matrices), phases)
+
+    def _storable(self, index: int, array: Array) -> int:
+        """The node to store: a copy of what lies in memory, and of a sum, which goes to one place only."""
+        op = self.nodes[index].op
+        taken = op == "sum" and (index in self.stores or array.role == "summed")
+        if taken or index in self.leaves or op in ("constant", "count"):
+            self.nodes.append(Node("copy", (index,), size=array.size))
+            return len(self.nodes) - 1
+        return index
+
+    def _array(self, array: Array) -> int:
+        return self.arrays.setdefault(array, len(self.arrays))
+
+    def _give_homes(self) -> None:
+        """Choose the memory of every value that is stored, or that a later phase or a product reads."""
+        for index in self.schedule.order:
+            if index in self.leaves:
+                self.homes[index] = self._array(self.leaves[index])
+        for index, arrays in self.stores.items():
+            for array in arrays:
+                home = self._array(array)
+                if array.role != "summed":
+                    self.homes.setdefault(index, home)
+        for index in self.schedule.order:
+            for source in self.schedule.sources(index):
+                self._give_home(source, again=False)
+            for arg in self.schedule.read(index):
+                if not self.schedule.is_leaf(arg) and self._is_apart(arg, index):
+                    self._give_home(arg, again=True)
+
+    def _is_apart(self, arg: int, index: int) -> bool:
+        """Whether a node's operand comes from another phase."""
+        return self.nodes[arg].op == "sum" or self.schedule.key(arg) != self.schedule.key(index)
+
+    def _give_home(self, index: int, again: bool) -> None:
+        """Keep a value for later phases; with `again`, what is made as cheaply as loaded is made again instead."""
+        if index in self.homes or self.schedule.is_leaf(index):
+            return
+        if again and self._is_made_again(index):
+            for arg in self.schedule.operands(index):
+                self._give_home(arg, again=True)
+        else:
+            self.homes[index] = self._array(Array(f"s{index}", "scratch", self.nodes[index].size))
+
+    def _is_made_again(self, index: int) -> bool:
+        """Whether a value comes from at most one row beside scalars and parameters, by one cheap operation."""
+        node = self.nodes[index]
+        if index in self.schedule.chains or node.op not in AGAIN or node.size == SCALAR:
+            return False
+        operands = self.schedule.operands(index)
+        rows = {n for n in operands if self.nodes[n].op != "vector" and self.nodes[n].size != SCALAR}
+        return len(rows) <= 1 and all(n in self.homes or self.schedule.is_leaf(n) for n in rows)
+
+    def _phase(self, key: Key) -> Phase:
+        schedule = self.schedule
+        mine = [i for i in schedule.order if not schedule.is_leaf(i) and schedule.key(i) == key]
+        read = {n for i in mine for n in schedule.read(i)}
+        mine = [i for i in mine if i in read or i in self.homes or i in self.stores]
+        chained = [i for i in mine if i in schedule.chains]
+        starts = [schedule.chains[i].start for i in chained]
+        draft = _Draft(key[1])
+        draft.registers = {index: draft.take() for index in chained}
+        self._write(draft, mine)
+        return Phase(
+            key[1],
+            tuple(-1 if start is None else self.homes[start] for start in starts),
+            self._links(chained),
+            tuple(draft.code),
+            draft.count,
+        )
+
+    def _links(self, chained: Sequence[int]) -> tuple[Link, ...]:
+        """The products of a phase by source, in the order of every chain: the same in each program of a cell."""
+        links: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
+        for chain, index in enumerate(chained):
+            seen: dict[int, int] = {}
+            for product in self.schedule.chains[index].products:
+                source = self.nodes[product].args[0]
+                seen[source] = seen.get(source, -1) + 1
+                place = (source_rank(self.nodes, product), source, seen[source])
+                links.setdefault(place, []).append((chain, self._matrix(product)))
+        return tuple(Link(self.homes[place[1]], tuple(products)) for place, products in sorted(links.items()))
+
+    def _matrix(self, product: int) -> int:
+        node = self.nodes[product]
+        matrix = Matrix(str(node.value), node.op == "product_t", node.size, self.nodes[node.args[0]].size)
+        return self.matrices.setdefault(matrix, len(self.matrices))
+
+    def _write(self, draft: _Draft, mine: Sequence[int]) -> None:
+        """Write a phase's code; a register is free again after the last use of its value."""
+        last = {arg: position for position, index in enumerate(mine) for arg in self.schedule.read(index)}
+        chains = set(draft.registers)  # filled before the code, whether their turn has come or not
+        for position, index in enumerate(mine):
+            args = [self._register(draft, arg) for arg in self.schedule.read(index)]
+            self._compute(draft, index, args)
+            chains.discard(index)
+            for array in self._stored(index):
+                op = "accumulate" if array.role == "summed" else "store"
+                draft.code.append(Instruction(op, args=(draft.registers[index],), array=self.arrays[array]))
+            for value in [v for v in draft.registers if v not in chains and last.get(v, position) <= position]:
+                draft.free.append(draft.registers.pop(value))
+
+    def _stored(self, index: int) -> list[Array]:
+        """Where a value is stored when it is made: its home, which may be scratch, and wherever it is asked for."""
+        if self.nodes[index].op == "sum":
+            return []
+        homes = [array for array, place in self.arrays.items() if self.homes.get(index) == place]
+        return list(dict.fromkeys(homes + self.stores.get(index, [])))
+
+    def _register(self, draft: _Draft, index: int) -> int:
+        """The register that holds a value: loaded, or made again, where this phase did not compute it."""
+        if index not in draft.registers:
+            node = self.nodes[index]
+            if index in self.homes:
+                op = "load_scalar" if node.size == SCALAR != draft.size else "load"
+                register = draft.write(op, array=self.homes[index])
+            elif node.op == "constant":
+                register = draft.write("constant", value=cast(float, node.value))
+            elif node.op == "count":
+                register = draft.write("count", sizes=cast(tuple[str, ...], node.value))
+            else:
+                args = [self._register(draft, arg) for arg in self.schedule.operands(index)]
+                register = draft.write(node.op, *args)
+            draft.registers[index] = register
+        return draft.registers[index]
+
+    def _compute(self, draft: _Draft, index: int, args: Sequence[int]) -> None:
+        node, chain = self.nodes[index], self.schedule.chains.get(index)
+        if chain:
+            for (sign, _), arg in zip(chain.rest, args, strict=True):
+                register = draft.registers[index]
+                draft.registers[index] = draft.write("add" if sign > 0 else "sub", register, arg)
+                draft.free.append(register)
+        elif node.op == "sum":
+            draft.code.append(Instruction("sum", args=tuple(args), array=self.homes[index]))
+        else:
+            draft.registers[index] = draft.write(node.op, *args)

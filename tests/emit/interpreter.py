@@ -1,0 +1,118 @@
+"""The interpreter of pointwise programs in plain numpy: the readable twin of the one in C++ (kernels/interpret.h).
+
+It works as that one does: units in blocks, chains first, each product as a run of multiply-adds with the source's
+elements ascending, then the code, sums complete when the phase ends. Registers and scratch are NaN until written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from elman.emit import Array, Instruction, Phase, Program
+
+BLOCK = 2  # units; few, so that blocks matter at the sizes of these tests
+
+Rows = Any  # float64 [lanes, size]
+Memory = dict[Array, Rows]
+
+COMPUTE = {
+    "copy": lambda a: a,
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "neg": lambda a: -a,
+    "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
+    "tanh": np.tanh,
+    "relu": lambda a: np.where(a < 0, 0.0, a),
+    "exp": np.exp,
+    "log": np.log,
+    "softplus": lambda a: np.logaddexp(a, 0),
+    "abs": np.abs,
+    "sqrt": np.sqrt,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "greater": lambda a, b: np.where(a > b, 1.0, 0.0),
+    "greater_equal": lambda a, b: np.where(a >= b, 1.0, 0.0),
+    "where": lambda c, a, b: np.where(c != 0, a, b),
+}
+
+
+def number(size: str, sizes: Mapping[str, int]) -> int:
+    """How many elements a size is."""
+    return 1 if size == "1" else sizes[size]
+
+
+def step(program: Program, memory: Memory, matrices: Mapping[str, Any], sizes: Mapping[str, int], lanes: int) -> None:
+    """Run all phases once. `memory` holds the rows of every array but scratch; what is written changes in place."""
+    scratch = {a: np.full((lanes, number(a.size, sizes)), np.nan) for a in program.arrays if a.role == "scratch"}
+    rows = [scratch[a] if a.role == "scratch" else memory[a] for a in program.arrays]
+    for array, row in zip(program.arrays, rows, strict=True):
+        assert row.shape == (lanes, number(array.size, sizes)), f"{array}: {row.shape}"
+    for phase in program.phases:
+        _Phase(program, phase, rows, matrices, number(phase.size, sizes), lanes, sizes).run()
+
+
+class _Phase:
+    def __init__(
+        self,
+        program: Program,
+        phase: Phase,
+        rows: list[Rows],
+        matrices: Mapping[str, Any],
+        size: int,
+        lanes: int,
+        sizes: Mapping[str, int],
+    ) -> None:
+        self.program, self.phase, self.rows, self.matrices = program, phase, rows, matrices
+        self.size, self.lanes, self.sizes = size, lanes, sizes
+        self.sums: dict[int, Any] = {}
+
+    def run(self) -> None:
+        for first in range(0, self.size, BLOCK):
+            units = slice(first, min(first + BLOCK, self.size))
+            registers = np.full((self.phase.registers, self.lanes, units.stop - first), np.nan)
+            self.chains(registers, units)
+            for instruction in self.phase.code:
+                self.execute(instruction, registers, units)
+        for array, total in self.sums.items():
+            self.rows[array][:, 0] = total
+
+    def chains(self, registers: Any, units: slice) -> None:
+        for chain, start in enumerate(self.phase.starts):
+            registers[chain] = 0.0 if start < 0 else self.rows[start][:, units]
+        for link in self.phase.links:
+            source = self.rows[link.source]
+            taken = [chain for chain, _ in link.products]
+            assert len(set(taken)) == len(taken), "a tile reads a chain once, so a link may add to it once"
+            for chain, index in link.products:
+                matrix = self.program.matrices[index]
+                weights = self.matrices[matrix.name]
+                weights = weights.T if matrix.transposed else weights
+                assert weights.shape == (number(matrix.rows, self.sizes), number(matrix.columns, self.sizes)), matrix
+                assert weights.shape == (self.size, source.shape[1]), matrix
+                for k in range(source.shape[1]):
+                    registers[chain] += source[:, k : k + 1] * weights[units, k]
+
+    def execute(self, instruction: Instruction, registers: Any, units: slice) -> None:
+        op, array, target = instruction.op, instruction.array, instruction.target
+        args = [registers[a] for a in instruction.args]
+        if op == "load":
+            registers[target] = self.rows[array][:, units]
+        elif op == "load_scalar":
+            registers[target] = self.rows[array][:, :1]
+        elif op == "store":
+            self.rows[array][:, units] = args[0]
+        elif op == "accumulate":
+            self.rows[array][:, units] += args[0]
+        elif op == "sum":
+            self.sums[array] = self.sums.get(array, 0.0) + args[0].sum(-1)
+        elif op == "constant":
+            registers[target] = instruction.value
+        elif op == "count":
+            registers[target] = sum(number(size, self.sizes) for size in instruction.sizes)
+        else:
+            registers[target] = COMPUTE[op](*args)
