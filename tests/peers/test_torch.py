@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN against torch.nn with the same weights: outputs, final states and every gradient, in 200 configurations."""
+"""LSTM, GRU and RNN against torch.nn with the same weights: results and every gradient, in 200 configurations."""
 
 from __future__ import annotations
 
