@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from elman.errors import ShapeError
-from elman.kernels import bound
+from elman.kernels import Forward
 from elman.nn.fused import forward
 from elman.nn.plans import BATCH_FIRST, DENSE, RAGGED, PlanSpec
 from elman.sequences import Ragged
@@ -121,8 +121,8 @@ def test_inference_is_training(cell, dtype):
         assert output.requires_grad
         found = output.detach(), {name: value.detach() for name, value in after.items()}
         same(found, run(recurrent, inputs, state), (d, h, steps, batch))
-        with torch.inference_mode():
-            same(call(recurrent, inputs, state), found, (d, h, steps, batch, "inference mode"))
+    with torch.inference_mode():
+        same(call(recurrent, inputs, state), found, "inference mode")
 
 
 def test_products_of_the_inputs_before_or_within(cell, dtype, monkeypatch):
@@ -130,11 +130,17 @@ def test_products_of_the_inputs_before_or_within(cell, dtype, monkeypatch):
     for d, h, steps, batch in SHAPES:
         recurrent = layer(cell, d, h, dtype)
         inputs, state = draw_inputs(recurrent, steps, batch), draw_state(recurrent, batch)
-        monkeypatch.setattr(bound, "FEW_LANES", 0)
-        within = run(recurrent, inputs, state)
-        monkeypatch.setattr(bound.Forward, "splits", lambda self, *_: self.projection is not None)
-        same(run(recurrent, inputs, state), within, (d, h, steps, batch))
-        monkeypatch.undo()
+        asked, results = [], []
+        for before in (False, True):
+
+            def splits(step, *_, before=before, asked=asked):
+                asked.append(step)
+                return before and step.projection is not None
+
+            monkeypatch.setattr(Forward, "splits", splits)
+            results.append(run(recurrent, inputs, state))
+        same(results[1], results[0], (d, h, steps, batch))
+        assert len(asked) == 2, "nobody asked whether to split"
 
 
 @pytest.mark.parametrize("vocabulary", [7, 65])

@@ -227,7 +227,7 @@ def test_tokens(cell, dtype):
 
 def test_threads_and_repetition_change_no_bit(cell, dtype):
     """Weight gradients are split over threads by outputs, never by steps."""
-    for d, h, steps, batch in ((65, 63, 5, 17), (7, 65, 5, 3), (64, 1, 5, 1)):
+    for d, h, steps, batch in ((65, 63, 3, 17), (7, 9, 5, 1)):
         recurrent = layer(cell, d, h, dtype)
         inputs, state = draw_inputs(recurrent, steps, batch), draw_state(recurrent, batch)
         expected = gradients(recurrent, inputs, state)
@@ -245,7 +245,7 @@ def assert_same_gradients(found, expected, what):
 
 
 def test_poisoned_memory_changes_nothing(cell, dtype):
-    for d, h, steps, batch in (*SHAPES[1:3], (7, 9, 0, 3)):
+    for d, h, steps, batch in ((1, 7, 5, 1), (9, 65, 3, 17), (7, 9, 0, 3)):
         recurrent = layer(cell, d, h, dtype)
         inputs, state = draw_inputs(recurrent, steps, batch), draw_state(recurrent, batch)
         expected = gradients(recurrent, inputs, state)
@@ -295,11 +295,11 @@ def test_finite_differences(cell):
 
 @pytest.mark.slow
 def test_finite_differences_of_ragged_and_reverse(cell):
-    recurrent = layer(cell, 2, 3, torch.float64, bidirectional=True)
-    inputs, state = draw_inputs(recurrent, 3, 3), draw_state(recurrent, 3)
+    recurrent = layer(cell, 1, 2, torch.float64, bidirectional=True)
+    inputs, state = draw_inputs(recurrent, 2, 3), draw_state(recurrent, 3)
 
     def compute(recurrent, xs, begin):
-        output, after = call(recurrent, [Ragged.from_lengths(v, [3, 0, 1]) for v in in_rows(xs, [3, 0, 1])], begin)
+        output, after = call(recurrent, [Ragged.from_lengths(v, [2, 0, 1]) for v in in_rows(xs, [2, 0, 1])], begin)
         return output.values, after
 
     assert_differences(recurrent, inputs, state, compute)
