@@ -80,9 +80,15 @@ def lower(graph: Graph) -> Lowered:
         {name: kept[node] for name, node in results.items()},
         prologue,
         vectors,
-        tuple(merger.matrices.values()),
+        _used(merger.matrices.values(), nodes),
         tuple(norm.moved(kept) for norm in norms),
     )
+
+
+def _used(matrices: Iterable[DerivedMatrix], nodes: Sequence[Node]) -> tuple[DerivedMatrix, ...]:
+    """Without the matrices of sums that a larger sum has taken in."""
+    names = {node.value for node in nodes if node.op in PRODUCTS}
+    return tuple(matrix for matrix in matrices if matrix.name in names)
 
 
 def terms_of(nodes: Sequence[Node], uses: Sequence[int], root: int) -> list[Term]:
