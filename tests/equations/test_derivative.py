@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from elman.equations.lower import lower
 from tests.equations.autograd import Problem, assert_near, chain_derived, problem, truth
 from tests.equations.random_cells import MANY, SIZES
 from tests.equations.random_cells import cells as random_cells
+from tests.equations.sources import make
 
 
 def by_graph(given: Problem) -> tuple[dict, dict, dict]:
@@ -75,3 +78,25 @@ def test_random_cells(cell, seed):
 @pytest.mark.parametrize("name", cells.names())
 def test_built_in_cells(name):
     check(problem(cells.get(name).graph, SIZES, batch=3))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "maximum(h, c)", "minimum(h, c)", "maximum(c, h) - 2 * minimum(h, c)", "maximum(h, h)", "minimum(dt, c) * h",
+        "maximum(h, 0) * minimum(c, 0)", "maximum(relu(h), abs(c))", "relu(h) * c", "abs(h) + c", "relu(-abs(h))",
+        "where(h > c, h * h, c)", "where(h >= c, h * h, c)", "where(h > 0, h, relu(c))", "(h > c) * h + (c <= h) * c",
+        "softplus(h - c)", "sigmoid(h - c)", "layer_norm(h, h, eps=0.5)[0] * c", "layer_norm(h, c, h, eps=0.5)[2]",
+    ],
+)  # fmt: skip
+def test_ties_and_zeros(step):
+    """Small whole numbers, so that operands are equal, and zero, again and again: torch's subgradients."""
+    text = f"""
+        @cell(inputs="x dt:1", states="h c", output="y")
+        def step(x, dt, h, c, W):
+            return W @ x, c, {step}
+    """
+    posed = problem(make(text).graph, SIZES, batch=40)
+    states = {name: np.round(value) for name, value in posed.states.items()}
+    assert np.mean(states["h"] == states["c"]) > 0.1
+    check(replace(posed, states=states, inputs={name: np.round(value) for name, value in posed.inputs.items()}))
