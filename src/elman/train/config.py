@@ -33,7 +33,8 @@ class TextSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         validations: how often the held-out part is measured.
         checkpoint_seconds: the longest that a killed run can lose.
         seed: of the weights and of dropout.
-        threads: threads to compute with; 0 takes what the machine offers.
+        threads: threads to compute with; with 0 a run by steps takes what the machine offers, a run by the clock tries
+            out what is fastest.
     """
 
     cell: str = "lstm"

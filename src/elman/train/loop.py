@@ -21,6 +21,7 @@ from elman.train.folder import RunFolder
 from elman.train.report import Listener, Outcome, Report
 from elman.train.schedule import Budget, learning_rate, passes
 from elman.train.stopping import Stopped, stop_requests
+from elman.train.threads import FastestThreads
 
 METRIC_LINES = 200  # lines of metrics over a whole run, validations aside
 _SMOOTHING = 0.98  # of the running mean of the training loss
@@ -68,6 +69,9 @@ class TextTraining:
         self.budget = Budget(config.steps, config.seconds)
         self.streams = Streams(data.training, config.batch, config.chunk)
         self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+        self.threads = FastestThreads(config.threads or torch.get_num_threads())
+        if config.threads:  # as asked: other numbers give other bits
+            self.threads.candidates = [config.threads]
         self.state: State | None = None
         self.count = Counters()
         self._begun = self._saved_at = 0.0
@@ -107,7 +111,10 @@ class TextTraining:
 
     def _advance(self, chunk: Chunk) -> bool:
         """One step, with what is due after it; returns whether the held-out part was measured."""
+        begun = perf_counter()
+        torch.set_num_threads(self.threads.next)
         rate, norm = self._step(chunk)
+        self.threads.took((perf_counter() - begun) / chunk.inputs.size)
         self.count.seconds = perf_counter() - self._begun
         before, self.count.marked = self.count.marked, self.progress
         validation = self._mark(before, rate, norm)

@@ -26,7 +26,7 @@ def train_text(
     """Train a language model.
 
     Args:
-        settings: what to do; kept in the folder, with the number of threads that was taken.
+        settings: what to do; kept in the folder. A run by steps keeps the number of threads too: with it come the bits.
         folder: made, and written to.
         overwrite: replace an earlier run in it.
         listen: called after every step.
@@ -41,7 +41,7 @@ def train_text(
         settings,
         cell=settled(settings.cell),
         file=str(Path(settings.file).resolve()) if settings.file else "",
-        threads=settings.threads or torch.get_num_threads(),
+        threads=settings.threads or (torch.get_num_threads() if settings.steps else 0),
     )
     with _threads(chosen.threads):
         data = load_text(settings)
@@ -110,7 +110,7 @@ def _unchanged(saved: checkpoint.Checkpoint, training: TextTraining, chosen: Tex
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(count or before)
     try:
         yield
     finally:
