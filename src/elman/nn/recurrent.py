@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from elman import cells
 from elman.cells.layout import TensorSlot, layout
 from elman.equations import Cell, Graph
-from elman.errors import ConfigError, EquationError, ShapeError
+from elman.errors import ConfigError, DtypeError, EquationError, ShapeError
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
 from elman.nn.path import Path, choose_path
 from elman.nn.spec import LayerSpec
@@ -57,6 +57,8 @@ class Recurrent(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(cell, (str, Cell)):
+            raise ConfigError(f"a Cell or the name of one expected, got {type(cell).__name__}; is @cell missing?")
         self.cell = cells.get(cell) if isinstance(cell, str) else cell
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
@@ -154,30 +156,36 @@ class Recurrent(torch.nn.Module):
 
     def _initial(self, state: Mapping[str, Tensor] | None, batch: int) -> list[Tensor | None]:
         """The states by order of the cell, checked."""
-        ports = self.graph.states
+        name, ports = self.cell.name, self.graph.states
         if state is None:
             return [None] * len(ports)
+        names = ", ".join(port.name for port in ports)
+        if not isinstance(state, Mapping):
+            got = type(state).__name__
+            raise DtypeError(f"{name}: state must be a mapping of tensors by name ({names}), got {got}")
         if set(state) != {port.name for port in ports}:
-            names = ", ".join(port.name for port in ports)
-            raise ShapeError(f"{self.cell.name}: state must name {names}, got {', '.join(state) or 'nothing'}")
+            raise ShapeError(f"{name}: state must name {names}, got {', '.join(state) or 'nothing'}")
         for port in ports:
+            tensor = state[port.name]
+            if not isinstance(tensor, Tensor):
+                raise DtypeError(f"{name}: state {port.name} must be a tensor, got {type(tensor).__name__}")
             expected = (self.num_layers * self.directions, batch, self.sizes.get(port.size, 1))
-            if tuple(state[port.name].shape) != expected:
-                got = list(state[port.name].shape)
-                raise ShapeError(f"{self.cell.name}: state {port.name} must be {list(expected)}, got {got}")
+            if tuple(tensor.shape) != expected:
+                raise ShapeError(f"{name}: state {port.name} must be {list(expected)}, got {list(tensor.shape)}")
         return [state[port.name] for port in ports]
 
     def get_extra_state(self) -> dict[str, str]:
         """What must be equal where the weights are loaded again: the hash of the equations."""
         return {"cell": self.cell.name, "graph": self.graph.hash}
 
-    def set_extra_state(self, state: Mapping[str, str]) -> None:
+    def set_extra_state(self, state: Any) -> None:
         """Refuse weights of other equations. Raises EquationError."""
-        if state.get("graph") != self.graph.hash:
-            theirs, ours = str(state.get("graph"))[:12], self.graph.hash[:12]
+        theirs = state if isinstance(state, Mapping) else {}
+        if theirs.get("graph") != self.graph.hash:
             raise EquationError(
-                f"{self.cell.name}: these weights belong to other equations (cell {state.get('cell')!r}, hash "
-                f"{theirs}, here {ours}); load them into the cell that they were trained with"
+                f"{self.cell.name}: these weights belong to other equations (cell {theirs.get('cell')!r}, hash "
+                f"{str(theirs.get('graph'))[:12]}, here {self.graph.hash[:12]}); load them into the cell that they were"
+                " trained with"
             )
 
     def extra_repr(self) -> str:
