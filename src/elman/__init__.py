@@ -10,23 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from elman import (
-        cells,
-        cli,
-        compare,
-        decode,
-        emit,
-        equations,
-        errors,
-        formats,
-        kernels,
-        models,
-        nn,
-        runtime,
-        sequences,
-        state,
-        train,
-    )
+    import elman.cells as cells
+    import elman.cli as cli
+    import elman.compare as compare
+    import elman.decode as decode
+    import elman.emit as emit
+    import elman.equations as equations
+    import elman.errors as errors
+    import elman.formats as formats
+    import elman.kernels as kernels
+    import elman.models as models
+    import elman.nn as nn
+    import elman.runtime as runtime
+    import elman.sequences as sequences
+    import elman.state as state
+    import elman.train as train
     from elman.equations import (
         abs,
         cell,
