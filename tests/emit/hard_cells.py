@@ -1,7 +1,6 @@
 """Cells that ask for what the built-in ones do not."""
 
 from elman import cell, exp, layer_norm, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where
-from elman.equations import Cell, Graph, from_graph
 
 
 @cell(states="h:P c")
@@ -73,23 +72,26 @@ def scalars(x, dt, h, s, r, W, U, a, b):
     return h, s * a.s + dt * sigmoid(a.t * s), tanh(r + a.s), y
 
 
-def scalar_bias() -> Cell:
-    """A scalar parameter where a chain's bias would stand, and one gradient for a state and a parameter.
+@cell(states="h s:1 r:1 q:1")
+def scalar_bias(x, h, s, r, q, W, U, a, b):
+    """Scalar parameters where a chain's bias would stand, and one gradient for a state and a parameter."""
+    h = tanh(a + W @ x + U @ h) + (s + b)
+    return h, q, a * r, b * q
 
-    No equations say so: a parameter that meets vectors is one. A file may.
-    """
 
-    @cell(inputs="x dt:1", states="h s:1")
-    def scalar_bias(x, dt, h, s, W, U, a, b):
-        h = tanh(a + W @ x + U @ h) + (s + b)
-        return h, dt + dt
+@cell(inputs="x dt:1", states="h s:1", output="y")
+def halting(x, dt, h, s, W, U, p, b, q):
+    """A product that makes a scalar, from states and inputs."""
+    s = sigmoid(p.h @ h + p.x @ x + s * q)
+    h = tanh(W @ x + U.h @ h + U.s @ s + b) * s
+    return h, s, s + dt
 
-    data = scalar_bias.graph.to_json()
-    data["parameters"] = [[*p[:3], ["1"]] if p[0] in "ab" else p for p in data["parameters"]]
-    for node in data["nodes"]:
-        if node.get("value") in ("a", "b") or (node["op"] == "add" and node["args"][0] == 3):
-            node["size"] = "1"
-    return from_graph(Graph.from_json(data))
+
+@cell(states="h s:1")
+def squeezed(x, h, s, W, U):
+    """A transposed product that makes a scalar, of what its matrix has made."""
+    z = tanh(W @ x + U @ s + h)
+    return z * s, U.T @ z
 
 
 @cell(states="h", output="y")
@@ -156,5 +158,5 @@ def sums_of_sums(x, h, c, W, U, b):
 
 CELLS = (
     unlike_norms, three_stages, transposes, same_matrix, unchanged, forgotten, input_twice, shown_input, scalars,
-    scalar_bias(), still, same_twice, ties, named_output, output, negative, no_product, sums_of_sums,
+    scalar_bias, halting, squeezed, still, same_twice, ties, named_output, output, negative, no_product, sums_of_sums,
 )  # fmt: skip

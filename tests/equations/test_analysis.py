@@ -2,45 +2,62 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
+from elman.equations import Graph
 from elman.equations.analysis import analyse, depends
 from elman.equations.evaluate import run, run_nodes
 from tests.equations.autograd import assert_near
-from tests.equations.random_cells import MANY, arrays
+from tests.equations.random_cells import arrays, source
 from tests.equations.random_cells import cells as random_cells
+from tests.equations.sources import make
 
 
-@MANY
-@given(random_cells(), st.integers(0, 10))
-def test_affine_recurrences_are_affine(cell, seed):
+@cache
+def some_graphs() -> list[Graph]:
+    return [make(source(seed)).graph for seed in range(150)]
+
+
+def test_affine_recurrences_are_affine():
     """f(a + t (b - a)) = f(a) + t (f(b) - f(a)) for states a and b, whatever the input."""
-    graph = cell.graph
-    assume(analyse(graph).affine)
-    inputs, a, weights = arrays(graph, seed)
-    b = arrays(graph, seed + 100)[1]
-    between = {name: a[name] + 0.375 * (b[name] - a[name]) for name in a}
-    at_a, at_b, at_between = (run(graph, np, inputs, states, weights)[1] for states in (a, b, between))
-    for name in a:
-        assert_near(at_between[name], at_a[name] + 0.375 * (at_b[name] - at_a[name]), name)
+    affine = [graph for graph in some_graphs() if analyse(graph).affine]
+    assert len(affine) > 5
+    for graph in affine:
+        inputs, a, weights = arrays(graph, 0)
+        b = arrays(graph, 1)[1]
+        between = {name: a[name] + 0.375 * (b[name] - a[name]) for name in a}
+        at_a, at_b, at_between = (run(graph, np, inputs, states, weights)[1] for states in (a, b, between))
+        for name in a:
+            assert_near(at_between[name], at_a[name] + 0.375 * (at_b[name] - at_a[name]), name)
 
 
-@MANY
-@given(random_cells(), st.integers(0, 10), st.integers(0, 1))
-def test_element_wise_recurrences_keep_units_apart(cell, seed, unit):
+def test_element_wise_recurrences_keep_units_apart():
     """A change of one unit of the states changes that unit of the next states alone."""
-    graph = cell.graph
-    facts = analyse(graph)
-    assume(facts.element_wise and not facts.normalised)
-    inputs, states, weights = arrays(graph, seed)
-    vectors = {p.name for p in graph.states if p.size != "1"}
-    changed = {name: v + (np.arange(v.shape[-1]) == unit) * (name in vectors) for name, v in states.items()}
-    before, after = (run(graph, np, inputs, s, weights)[1] for s in (states, changed))
-    for name in vectors:
-        others = np.arange(before[name].shape[-1]) != unit
-        np.testing.assert_array_equal(before[name][:, others], after[name][:, others])
+    apart = [graph for graph in some_graphs() if analyse(graph).element_wise and not analyse(graph).normalised]
+    assert len(apart) > 5
+    for graph in apart:
+        inputs, states, weights = arrays(graph, 0)
+        vectors = {p.name for p in graph.states if p.size != "1"}
+        for unit in range(2):
+            changed = {n: v + (np.arange(v.shape[-1]) == unit) * (n in vectors) for n, v in states.items()}
+            before, after = (run(graph, np, inputs, s, weights)[1] for s in (states, changed))
+            for name in vectors:
+                others = np.arange(before[name].shape[-1]) != unit
+                np.testing.assert_array_equal(before[name][:, others], after[name][:, others])
+
+
+def test_stages_count_what_waits_for_a_state():
+    for graph in some_graphs():
+        waits = [
+            node.op.startswith("product") and "state" in kinds
+            for node, kinds in zip(graph.nodes, depends(graph), strict=True)
+        ]
+        assert (analyse(graph).stages > 0) == any(waits)
+        assert analyse(graph).stages <= sum(waits)
 
 
 @given(random_cells(), st.integers(0, 10))
@@ -60,15 +77,3 @@ def test_dependence_is_seen(cell, seed):
         for found, value, other in zip(depends(graph), usual, values(part), strict=True):
             if kind not in found:
                 np.testing.assert_array_equal(value, other)
-
-
-@MANY
-@given(random_cells())
-def test_stages_count_what_waits_for_a_state(cell):
-    waits = [
-        node.op.startswith("product") and "state" in kinds
-        for node, kinds in zip(cell.graph.nodes, depends(cell.graph), strict=True)
-    ]
-    stages = analyse(cell.graph).stages
-    assert (stages > 0) == any(waits)
-    assert stages <= sum(waits)

@@ -57,7 +57,7 @@ def test_the_hash_is_the_same_in_every_process():
         print(*(make(source(seed)).graph.hash for seed in range(5)), *(cells.get(n).graph.hash for n in cells.names()))
     """)
     here = [make(source(seed)).graph.hash for seed in range(5)] + [cells.get(name).graph.hash for name in cells.names()]
-    for seed in ("0", "1", "random"):
+    for seed in ("0", "random"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         ran = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True

@@ -80,18 +80,17 @@ def test_a_symbol_outside_of_its_cell():
             use()
 
 
-def test_a_matrix_that_makes_a_scalar():
+def test_a_vector_for_a_scalar_state():
     message = refused(
         """
         @cell(states="h s:1")
-        def step(x, h, s, W, R):
+        def step(x, h, s, W, a):
             h = tanh(W @ x + s * h)
-            s = R @ h  # HERE
-            return h, s
+            s = s * a + h
+            return h, s  # HERE
         """
     )
-    assert "the matrix R makes a scalar" in message
-    assert "a size letter of its own" in message
+    assert 'the state s has size 1 and is returned with size H; declare it in states="s:H"' in message
 
 
 def test_unused_groups():

@@ -17,12 +17,8 @@ from elman.errors import EquationError
 
 def trace(signature: Signature, options: Mapping[str, float]) -> Graph:
     """The graph of a cell with these options. Raises EquationError for what is no equation of one step."""
-    tracer = Tracer(signature.name, signature.code)
-    arguments: list[Symbol | Weight] = []
-    for op, ports in (("input", signature.inputs), ("state", signature.states)):
-        arguments += [Symbol(tracer, tracer.builder.add(op, value=p.name, size=p.size)) for p in ports]
-    arguments += [Weight(tracer, group) for group in signature.groups]
-    results = _results(tracer, signature, _call(tracer, signature, arguments, options))
+    tracer = Tracer(signature.name, signature.code, _scalars(signature, options))
+    results = _run(tracer, signature, options)
     tracer.take_names((name, Symbol(tracer, node)) for name, node in results.items())
     nodes, results = _tidy(tracer, results)
     graph = Graph(
@@ -31,6 +27,39 @@ def trace(signature: Signature, options: Mapping[str, float]) -> Graph:
     )  # fmt: skip
     check(graph)
     return graph
+
+
+def _scalars(signature: Signature, options: Mapping[str, float]) -> frozenset[tuple[str, int]]:
+    """The axes of parameters that a scalar state is made of: (name, axis).
+
+    They are found beforehand, on a draft, because a parameter that meets a vector first would be taken for a vector.
+    """
+    scalars = [port.name for port in signature.states if port.size == SCALAR]
+    if not scalars:
+        return frozenset()
+    draft = Tracer(signature.name, signature.code, draft=True)
+    results = _run(draft, signature, options)
+    found: set[tuple[str, int]] = set()
+    seen: set[int] = set()
+    stack = [results[name] for name in scalars]
+    while stack:
+        index = stack.pop()
+        node = draft.builder.nodes[index]
+        if node.op == "vector" or node.op in PRODUCTS:
+            found.add((str(node.value), int(node.op == "product_t")))
+        elif node.op != "layer_norm" and index not in seen:
+            seen.add(index)
+            stack += node.args
+    return frozenset(found)
+
+
+def _run(tracer: Tracer, signature: Signature, options: Mapping[str, float]) -> dict[str, int]:
+    """Call the function; the nodes of what it returns."""
+    arguments: list[Symbol | Weight] = []
+    for op, ports in (("input", signature.inputs), ("state", signature.states)):
+        arguments += [Symbol(tracer, tracer.builder.add(op, value=p.name, size=p.size)) for p in ports]
+    arguments += [Weight(tracer, group) for group in signature.groups]
+    return _results(tracer, signature, _call(tracer, signature, arguments, options))
 
 
 def _call(
@@ -89,6 +118,13 @@ def _results(tracer: Tracer, signature: Signature, returned: object) -> dict[str
                 f"{name} is returned as {kind}", f"{wanted}, one after another, each computed in the equations", line
             )
         results[name] = value._index
+    if not tracer.draft:
+        _match_states(tracer, signature, results)
+    return results
+
+
+def _match_states(tracer: Tracer, signature: Signature, results: Mapping[str, int]) -> None:
+    """Refuse a next state of another size."""
     for port in signature.states:
         size = tracer.builder.size(results[port.name])
         try:
@@ -96,9 +132,9 @@ def _results(tracer: Tracer, signature: Signature, returned: object) -> dict[str
         except EquationError:
             tracer.refuse(
                 f"the state {port.name} has size {port.size} and is returned with size {size}",
-                f'declare it in states="{port.name}:{size}", or bring it to size {port.size} by a matrix', line,
-            )  # fmt: skip
-    return results
+                f'declare it in states="{port.name}:{size}", or bring it to size {port.size} by a matrix',
+                _return_line(tracer),
+            )
 
 
 def _tidy(tracer: Tracer, results: dict[str, int]) -> tuple[tuple[Node, ...], dict[str, int]]:
@@ -131,7 +167,5 @@ def _parameters(tracer: Tracer, signature: Signature, nodes: tuple[Node, ...]) -
                     f"{name} is used for nothing that is returned", "use its value, or leave it out", use.line
                 )
             shape = tuple(tracer.builder.settle(size) for size in use.sizes)
-            if use.kind == "matrix" and shape[0] == SCALAR:
-                tracer.refuse(f"the matrix {name} makes a scalar", "give that value a size letter of its own", use.line)
             found.append(Parameter(name, group, "matrix" if use.kind == "matrix" else "vector", shape))
     return tuple(found)

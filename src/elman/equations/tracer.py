@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 from typing import NoReturn
 
 from elman.equations.builder import Builder
-from elman.equations.graph import PRODUCTS, Value
+from elman.equations.graph import PRODUCTS, SCALAR, Value
 from elman.errors import EquationError
 
 
@@ -33,11 +33,19 @@ class Use:
 
 
 class Tracer:
-    """Collects one cell's nodes while its function runs."""
+    """Collects one cell's nodes while its function runs.
 
-    def __init__(self, name: str, code: CodeType) -> None:
+    `scalars` are axes of parameters, (name, axis), that are known to have size 1. A `draft` lets sizes differ: it is
+    made to see what is computed from what.
+    """
+
+    def __init__(
+        self, name: str, code: CodeType, scalars: frozenset[tuple[str, int]] = frozenset(), draft: bool = False
+    ) -> None:
         self.name = name
         self.code = code
+        self.scalars = scalars
+        self.draft = draft
         self.builder = Builder()
         self.names: dict[int, str] = {}
         self.lines: dict[int, int] = {}
@@ -72,8 +80,12 @@ class Tracer:
         try:
             index = self.builder.add(op, *args, value=value, size=size)
         except EquationError:
-            met = ", ".join(f"{self.describe(arg)} has size {self.builder.size(arg)}" for arg in args)
-            self.refuse(f"sizes differ: {met}", "put a matrix between them, as in W @ x, or declare one size for both")
+            if not self.draft:
+                met = ", ".join(f"{self.describe(arg)} has size {self.builder.size(arg)}" for arg in args)
+                self.refuse(
+                    f"sizes differ: {met}", "put a matrix between them, as in W @ x, or declare one size for both"
+                )
+            index = self.builder.add(op, *args, value=value, size=SCALAR)
         if frame:
             self.lines.setdefault(index, frame.f_lineno)
         return index
@@ -112,11 +124,12 @@ class Tracer:
         try:
             self.builder.unify(columns, self.builder.size(source))
         except EquationError:
-            self.refuse(
-                f"{name} has {self.builder.resolve(columns)} columns where it is used before, and "
-                f"{self.describe(source)} has size {self.builder.size(source)}",
-                "a matrix has one shape: give this product a matrix of its own",
-            )
+            if not self.draft:
+                self.refuse(
+                    f"{name} has {self.builder.resolve(columns)} columns where it is used before, and "
+                    f"{self.describe(source)} has size {self.builder.size(source)}",
+                    "a matrix has one shape: give this product a matrix of its own",
+                )
         return self.node("product_t" if transposed else "product", source, value=name, size=rows)
 
     def _use(self, name: str, kind: str) -> tuple[str, ...]:
@@ -124,7 +137,8 @@ class Tracer:
         self.check_active()
         if name not in self.used:
             self._check_group(name)
-            sizes = tuple(self.builder.variable() for _ in range(2 if kind == "matrix" else 1))
+            axes = [(name, axis) for axis in range(2 if kind == "matrix" else 1)]
+            sizes = tuple(SCALAR if axis in self.scalars else self.builder.variable() for axis in axes)
             self.used[name] = Use(kind, sizes, self.line)
         use = self.used[name]
         if use.kind != kind:
