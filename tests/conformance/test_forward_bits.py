@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
-from elman.errors import ShapeError
+from elman import cell as equations
+from elman import tanh
+from elman.errors import ConfigError, ShapeError
 from elman.kernels import Forward
 from elman.nn.fused import forward
 from elman.nn.plans import BATCH_FIRST, DENSE, RAGGED, PlanSpec
@@ -184,6 +187,34 @@ def test_a_stack_is_its_layers(cell, dtype):
     same(run(stack, inputs, state), (output, {n: torch.cat([f[n] for f in finals]) for n in state}), "stack")
 
 
+@pytest.mark.parametrize(
+    ("inputs", "states", "output", "directions"),
+    [
+        ("x:P", "h c", "h", 1),
+        ("x:H", "h:P c", "h", 1),
+        ("x:H", "h c", "h", 2),
+        ("x z:D", "h c", "h", 1),
+        ("x", "h c:D", "h", 1),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(inputs, states, output, directions):
+    """A second layer whose input the first does not give would read beside it."""
+
+    def several(x, z, h, c, W, U, V):
+        h, c = tanh(W @ x + U @ h + V.z @ z), tanh(V.c @ h)
+        return h, c
+
+    def one(x, h, c, W, U, V):
+        h, c = tanh(W @ x + U @ h), tanh(V.c @ h)
+        return h, c
+
+    own = equations(inputs=inputs, states=states, output=output)(several if "z" in inputs else one)
+    make = functools.partial(layer, own, 7, 9, bidirectional=directions == 2)
+    make()
+    with pytest.raises(ConfigError, match="do not stack"):
+        make(num_layers=2)
+
+
 def copy_weights(target, weights):
     with torch.no_grad():
         for name, parameter in target.named_parameters():
@@ -265,3 +296,13 @@ def test_no_steps_and_no_sequences(cell, dtype):
     output, after = run(recurrent, nothing, state)
     assert len(output.values) == 0
     assert all(torch.equal(after[name], state[name]) for name in state)
+
+
+def test_a_cell_without_parameters_is_refused():
+    @equations(inputs="x:H", states="h")
+    def average(x, h):
+        h = 0.9 * h + 0.1 * x
+        return h
+
+    with pytest.raises(ConfigError, match="no parameters"):
+        layer(average, 4, 4)

@@ -74,7 +74,7 @@ def truth(recurrent, inputs, state, compute=call, dtype=torch.float64):
     if key not in TRUTHS:
         exact = copy.deepcopy(recurrent).to(dtype)
         xs, begin = [x.to(dtype) for x in inputs], {name: value.to(dtype) for name, value in state.items()}
-        with by_reference(exact):
+        with by_reference():
             TRUTHS[key] = gradients(exact, xs, begin, compute)
     return TRUTHS[key]
 
@@ -104,14 +104,14 @@ def test_against_the_evaluator(cell, dtype):
 def test_normalised_single_units(name, d, h, dtype):
     """One unit less its mean is 0, and multiples of one number hide its size: gradients cancel to almost nothing.
 
-    What is left is rounding in any arithmetic; here it may be twice that of eager torch.
+    What is left is rounding in any arithmetic; here it may be four times that of eager torch.
     """
     recurrent = layer(CELLS[name], d, h, dtype)
     inputs, state = draw_inputs(recurrent, 5, 3), draw_state(recurrent, 3)
     found, expected = gradients(recurrent, inputs, state), truth(recurrent, inputs, state)
     eager = truth(recurrent, inputs, state, dtype=dtype)
     for key, value in expected.items():
-        allowed = max(TOLERANCES["layer"][NAMES[dtype]], 2 * distance(eager[key], value))
+        allowed = max(TOLERANCES["layer"][NAMES[dtype]], 4 * distance(eager[key], value))
         assert distance(found[key], value) <= allowed, f"gradient of {key}, eager torch {allowed:.1e}"
 
 
@@ -215,11 +215,7 @@ def test_tokens(cell, dtype):
     tokens = torch.randint(9, (5, 3), generator=torch.Generator().manual_seed(3))
 
     def compute(recurrent, others, state):
-        first = torch.nn.functional.one_hot(tokens, 9).to(others[0].dtype) if other_is_float(recurrent) else tokens
-        return call(recurrent, [first, *others[1:]], state)
-
-    def other_is_float(recurrent):
-        return "_path" in vars(recurrent)
+        return call(recurrent, [tokens, *others[1:]], state)
 
     found, expected = gradients(recurrent, inputs, state, compute), truth(recurrent, inputs, state, compute)
     assert_gradients(found, expected, dtype, "tokens")

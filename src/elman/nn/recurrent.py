@@ -39,7 +39,8 @@ class Recurrent(torch.nn.Module):
     group are stacked along the first axis in the order of the equations ([4*H, D]). They are drawn from ±1/√H.
 
     Raises:
-        ConfigError: a size is not positive, or names a letter that the cell does not have.
+        ConfigError: a size is not positive, or names a letter that the cell does not have; the cell has no parameters, or
+            its layers cannot stand on one another.
     """
 
     def __init__(
@@ -65,10 +66,27 @@ class Recurrent(torch.nn.Module):
         self.sizes = _sizes(self.graph, input_size, hidden_size, sizes or {})
         if num_layers < 1 or not 0 <= dropout < 1:
             raise ConfigError(f"num_layers must be at least 1 and dropout in [0, 1), got {num_layers} and {dropout}")
+        if not self.graph.parameters:
+            raise ConfigError(f"{self.cell.name}: has no parameters; a layer needs one at least, which gives its dtype")
+        for layer in range(1, num_layers):
+            self._check_on(layer)
         self._specs = tuple(LayerSpec.of(self.graph, self.layer_sizes(layer)) for layer in range(num_layers))
         self._names = tuple(self._register(layer, device, dtype) for layer in range(num_layers))
         self._starts = {port.name: port.start for port in self.graph.states}
         self.reset_parameters()
+
+    def _check_on(self, layer: int) -> None:
+        """Refuse a layer that cannot stand on the one below it."""
+        below, own, name = self.layer_sizes(layer - 1), self.layer_sizes(layer), self.cell.name
+        first, *others = self.graph.inputs
+        given, taken = below.get(self.graph.output_size, 1) * self.directions, own.get(first.size, 1)
+        if taken != given:
+            got = f"layer {layer} takes {taken} features, the one below puts out {given}"
+            raise ConfigError(f"{name}: {got}; do not stack it")
+        for port in (*others, *self.graph.states):
+            if own.get(port.size, 1) != below.get(port.size, 1):
+                got = f"{port.name} has the size {port.size} of the input, which layer {layer} has not"
+                raise ConfigError(f"{name}: {got}; do not stack it")
 
     def _register(self, layer: int, device: Any, dtype: torch.dtype | None) -> tuple[tuple[str, ...], ...]:
         """Make the parameters of one layer, and give their names by direction."""
