@@ -39,8 +39,8 @@ class Recurrent(torch.nn.Module):
     group are stacked along the first axis in the order of the equations ([4*H, D]). They are drawn from ±1/√H.
 
     Raises:
-        ConfigError: a size is not positive, or names a letter that the cell does not have; the cell has no parameters, or
-            its layers cannot stand on one another.
+        ConfigError: a size is not positive, or names a letter that the cell does not have; the cell has no parameters,
+            or its layers cannot stand on one another.
     """
 
     def __init__(
