@@ -146,6 +146,20 @@ def no_product(x, h, a, b):
     return sigmoid(a) * h + (1 - sigmoid(a)) * x + b
 
 
+@cell(inputs="x dt:1", states="h s:1", output="y")
+def normed_scalars(x, dt, h, s, W, U):
+    """Scalars in a layer norm, alone and beside vectors, and an output that is a scalar input as it is."""
+    a, t = layer_norm(W @ x, dt, eps=0.1)
+    h = tanh(a + t * h) + layer_norm(s, eps=0.1) + where(dt > 0, U @ h, s)
+    return h, s + t, dt
+
+
+@cell(inputs="x:H e", states="h")
+def unread_input(x, e, h, U):
+    """An input that nothing reads, and one that is read by a comparison alone."""
+    return tanh(U @ h) * where(x > 0, 1.0, 0.5)
+
+
 @cell(states="h c")
 def sums_of_sums(x, h, c, W, U, b):
     """Sums inside sums, some of which are used again."""
@@ -158,5 +172,6 @@ def sums_of_sums(x, h, c, W, U, b):
 
 CELLS = (
     unlike_norms, three_stages, transposes, same_matrix, unchanged, forgotten, input_twice, shown_input, scalars,
-    scalar_bias, halting, squeezed, still, same_twice, ties, named_output, output, negative, no_product, sums_of_sums,
+    scalar_bias, halting, squeezed, still, same_twice, ties, named_output, output, negative, no_product,
+    normed_scalars, unread_input, sums_of_sums,
 )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from elman.emit import emit
-from elman.equations.lower import DerivedMatrix, lower
+from elman.equations.lower import lower
+from elman.equations.sums import DerivedMatrix
 from tests.equations.sources import make
 
 

@@ -9,7 +9,7 @@ from typing import cast
 from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program
 from elman.emit.schedule import Key, Schedule
 from elman.equations.graph import SCALAR, Node
-from elman.equations.lower import source_rank
+from elman.equations.sums import source_rank
 
 # What costs no more than a load.
 AGAIN = frozenset({"add", "sub", "mul", "neg", "spread"})

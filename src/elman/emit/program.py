@@ -81,10 +81,3 @@ class Program:
     arrays: tuple[Array, ...]
     matrices: tuple[Matrix, ...]
     phases: tuple[Phase, ...]
-
-    def index(self, role: str, name: str) -> int:
-        """The array of this role and name, or -1."""
-        for i, array in enumerate(self.arrays):
-            if array.role == role and array.name == name:
-                return i
-        return -1

@@ -10,7 +10,8 @@ from elman.emit.program import Array, Matrix, Program
 from elman.emit.saving import choose_saved
 from elman.equations.derivative import Derivative, differentiate
 from elman.equations.graph import PRODUCTS, Graph, Node
-from elman.equations.lower import Lowered, Term, count_uses, lower, terms_of
+from elman.equations.lower import Lowered, lower
+from elman.equations.sums import Term, count_uses, terms_of
 
 
 @dataclass(frozen=True, slots=True)

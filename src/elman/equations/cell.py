@@ -88,10 +88,10 @@ def cell(
     """Make a cell of a function that states one step of a recurrence.
 
     `states` and `inputs` name the values, each with a size letter where it is not the usual one: `"h:P c"`, `"x dt:1"`
-    (inputs are D, states H; "1" is a scalar that spreads over the units). The function takes the inputs, then the
-    states, then parameter groups, in this order, and keyword hyper-parameters with defaults. It returns the next states
-    in order, and the output last where that is no state. `output` is the first state by default; `start` gives states
-    that do not begin at 0.
+    (inputs are D, states H; "1" is a scalar that spreads over the units, and so is what a scalar state is made of). The
+    function takes the inputs, then the states, then parameter groups, in this order, and keyword hyper-parameters with
+    defaults. It returns the next states in order, and the output last where that is no state. `output` is the first
+    state by default; `start` gives states that do not begin at 0.
 
     Raises EquationError for whatever cannot be an equation of one step, with the line and the cure.
     """

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from elman.equations.symbols import Operand, Symbol, operand, tracer_of
+from elman.equations.symbols import Operand, Symbol, operand, symbols_in
+from elman.equations.tracer import ACTIVE, Tracer
+from elman.errors import EquationError
+
+
+def _tracer_of(op: str, operands: Sequence[object]) -> Tracer:
+    """The tracer that the operands belong to. Raises EquationError where none is a symbol."""
+    for symbol in symbols_in(operands):
+        return symbol._tracer
+    kinds = ", ".join(type(value).__name__ for value in operands) or "nothing"
+    problem = f"{op} is for the symbols of a cell's equations and got {kinds}"
+    if tracer := ACTIVE.get():
+        tracer.refuse(problem, "with numbers use Python's math, min and max")
+    raise EquationError(f"{problem}; for arrays use numpy's or torch's own")
 
 
 def _apply(op: str, *operands: Operand) -> Symbol:
-    tracer = tracer_of(op, operands)
+    tracer = _tracer_of(op, operands)
     return Symbol(tracer, tracer.node(op, *(operand(tracer, value) for value in operands)))
 
 
@@ -73,7 +87,7 @@ def layer_norm(*vectors: Operand, eps: float = 1e-5) -> Any:
     One vector gives one, several give a tuple. Gain and bias are the cell's own: `g.i * layer_norm(a) + b.i`.
     Reference: Ba, Kiros & Hinton 2016, arXiv:1607.06450, equation 3.
     """
-    tracer = tracer_of("layer_norm", vectors)
+    tracer = _tracer_of("layer_norm", vectors)
     if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 < eps < float("inf"):
         tracer.refuse(f"layer_norm's eps is {eps!r}", "give it a small positive number, such as 1e-5")
     nodes = [operand(tracer, vector) for vector in vectors]

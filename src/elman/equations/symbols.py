@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any, NoReturn
 
 from elman.equations.graph import RESERVED, is_name
 from elman.equations.misread import misread
-from elman.equations.tracer import ACTIVE, Traced, Tracer
+from elman.equations.tracer import Traced, Tracer
 from elman.errors import EquationError
 
 _OWN = "use elman's own (from elman import tanh, sigmoid, exp, …); an array belongs into a parameter or an input"
@@ -136,7 +136,7 @@ class Arithmetic:
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
-        for symbol in _symbols([args, kwargs or {}]):
+        for symbol in symbols_in([args, kwargs or {}]):
             symbol._tracer.refuse("a torch function or tensor meets a symbol", _OWN)
         raise EquationError(f"a torch function meets a symbol; {_OWN}")
 
@@ -235,24 +235,12 @@ def operand(tracer: Tracer, value: object) -> int:
     )
 
 
-def tracer_of(op: str, operands: Iterable[object]) -> Tracer:
-    """The tracer that the operands belong to. Raises EquationError where none is a symbol."""
-    operands = list(operands)
-    for symbol in _symbols(operands):
-        return symbol._tracer
-    kinds = ", ".join(type(value).__name__ for value in operands) or "nothing"
-    problem = f"{op} is for the symbols of a cell's equations and got {kinds}"
-    if tracer := ACTIVE.get():
-        tracer.refuse(problem, "with numbers use Python's math, min and max")
-    raise EquationError(f"{problem}; for arrays use numpy's or torch's own")
-
-
-def _symbols(value: object) -> Iterator[Arithmetic]:
+def symbols_in(value: object) -> Iterator[Arithmetic]:
     """The symbols in nested arguments."""
     if isinstance(value, Arithmetic):
         yield value
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _symbols(item)
+            yield from symbols_in(item)
     elif isinstance(value, dict):
-        yield from _symbols(list(value.values()))
+        yield from symbols_in(list(value.values()))
