@@ -99,18 +99,24 @@ def test_the_number_of_threads_is_kept_and_given_back(small: Small, tmp_path: Pa
     assert config_file.read(other.config).threads == before
 
 
-def test_a_run_by_the_clock_tries_numbers_of_threads(small: Small, tmp_path: Path) -> None:
-    seen: list[int] = []
+def test_a_run_by_the_clock_tries_numbers_of_threads(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, take, taken = torch.get_num_threads(), torch.set_num_threads, []
+
+    def watch(count: int) -> None:
+        taken.append(count)
+        take(count)
+
+    take(2)
+    monkeypatch.setattr(torch, "set_num_threads", watch)
     folder = RunFolder(tmp_path / "run")
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
     try:
-        config = small(steps=None, minutes=0.5 / 60, threads=0)
-        train_text(config, folder, listen=lambda report: seen.append(torch.get_num_threads()))
+        train_text(small(steps=None, minutes=2 / 60, threads=0), folder)
         assert torch.get_num_threads() == 2
     finally:
-        torch.set_num_threads(before)
-    assert set(seen) == {1, 2}
+        take(before)
+    assert set(taken) == {1, 2}
     assert config_file.read(folder.config).threads == 0
 
 
