@@ -74,9 +74,12 @@ def scalars(x, dt, h, s, r, W, U, a, b):
 
 @cell(states="h s:1 r:1 q:1")
 def scalar_bias(x, h, s, r, q, W, U, a, b):
-    """Scalar parameters where a chain's bias would stand, and one gradient for a state and a parameter."""
+    """Scalar parameters where a chain's bias would stand; a sum is the gradient of one, and of a state and another.
+
+    What is only compared is made scalar by it, and has no gradient from it.
+    """
     h = tanh(a + W @ x + U @ h) + (s + b)
-    return h, q, a * r, b * q
+    return h, q, where(a > 0, r, q), where(b > 0, q, r)
 
 
 @cell(inputs="x dt:1", states="h s:1", output="y")

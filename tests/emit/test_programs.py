@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman import cells
-from elman.emit import emit, input_gradient, split_inputs
+from elman.emit import Recurrence, emit, input_gradient, split_inputs
 from elman.equations import Graph
 from tests.emit import rules
 from tests.emit.hard_cells import CELLS
@@ -29,6 +29,7 @@ def check_rules(graph: Graph) -> None:
             rules.check(parts[0])
             rules.check(parts[1], given={"projected"})
     rules.check(recurrence.backward, given={"saved", "output"}, ordered=False)
+    check_backward(recurrence)
     sizes = {p.name: p.size for p in graph.inputs}
     for gradient in recurrence.input_gradients:
         if gradient.products or gradient.pointwise:
@@ -36,6 +37,16 @@ def check_rules(graph: Graph) -> None:
     written = {a for a in recurrence.backward.arrays if a.role in ("kept", "summed")}
     assert written == {*recurrence.kept, *recurrence.summed}
     assert {a for a in recurrence.forward.arrays if a.role == "saved"} == set(recurrence.saved)
+
+
+def check_backward(recurrence: Recurrence) -> None:
+    """The derivative's step computes no product of the step again; inputs that are tokens leave no rows to read."""
+    backward = recurrence.backward
+    for phase in backward.phases:
+        assert {backward.arrays[link.source].role for link in phase.links} <= {"kept", "carry", "output"}
+    parts = split_inputs(recurrence.forward)
+    if parts and not any(array.role == "input" for array in parts[1].arrays):
+        assert not any(array.role == "input" for array in backward.arrays)
 
 
 def check_values(graph: Graph, seed: int = 0, steps: int = 3) -> None:

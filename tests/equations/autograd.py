@@ -90,9 +90,9 @@ def chain_derived(given: Problem, derived: Any, d_derived: Arrays) -> Arrays:
     """
     parameters = {name: torch.tensor(value, requires_grad=True) for name, value in given.parameters.items()}
     made = {name: value for name, value in derived(torch, parameters).items() if name in d_derived}
-    if not made:
-        return {name: np.zeros(value.shape) for name, value in given.parameters.items()}
     loss = sum((value * torch.tensor(d_derived[name])).sum() for name, value in made.items())
+    if not getattr(loss, "requires_grad", False):  # none, or comparisons alone
+        return {name: np.zeros(value.shape) for name, value in given.parameters.items()}
     found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     return {
         n: np.zeros(p.shape) if d is None else d.numpy() for (n, p), d in zip(parameters.items(), found, strict=True)

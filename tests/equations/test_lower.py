@@ -38,6 +38,11 @@ def test_computed_sources_come_last_and_the_rest_is_added():
     assert text(result) == "((((%M0@x+U.h@h)+U.r@(h*c))+h)-c)-b)".replace("%M0", "W").replace("((((", "(((((")
 
 
+def test_a_scalar_is_no_bias():
+    result = lowered("    return W @ x + s + b, where(s > 0, c, c)", "x, h, c, W, s, b", 'states="h c:1"')
+    assert text(result) == "((b+W@x)+s)"
+
+
 def test_terms_that_stand_twice_stay():
     result = lowered("    return W @ x + b + b + h + h, c", "x, h, c, W, b")
     assert text(result) == "((((b+W@x)+b)+h)+h)"

@@ -61,17 +61,18 @@ def test_what_a_scalar_state_is_made_of_is_scalar():
     """Also where a parameter, or a value made of it, meets a vector first."""
     found = make(
         """
-        @cell(states="h:P c s:1 r:1")
-        def step(x, h, c, s, r, W, U, a, b, p, q):
+        @cell(states="h:P c s:1 r:1 n:1")
+        def step(x, h, c, s, r, n, W, U, a, b, p, q):
             s = sigmoid(p.c @ c + p.x @ x + s * a)
             c = tanh(W @ x + c * s + b.c) * b.s
             r = U.T @ h + b.s + q * r
-            return h * r, c, s, r
+            n, _ = layer_norm(n * b.n, c * b.d)
+            return h * r, c, s, r, n
         """
     )
     assert shapes(found) == {
-        "W": ("H", "D"), "U": ("P", "1"), "a": ("1",), "b.c": ("H",), "b.s": ("1",), "p.c": ("1", "H"),
-        "p.x": ("1", "D"), "q": ("1",),
+        "W": ("H", "D"), "U": ("P", "1"), "a": ("1",), "b.c": ("H",), "b.s": ("1",), "b.n": ("1",), "b.d": ("H",),
+        "p.c": ("1", "H"), "p.x": ("1", "D"), "q": ("1",),
     }  # fmt: skip
 
 

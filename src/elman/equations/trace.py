@@ -6,6 +6,7 @@ import dis
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
+from typing import cast
 
 from elman.equations.check import check
 from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, Parameter, live
@@ -47,9 +48,9 @@ def _scalars(signature: Signature, options: Mapping[str, float]) -> frozenset[tu
         node = draft.builder.nodes[index]
         if node.op == "vector" or node.op in PRODUCTS:
             found.add((str(node.value), int(node.op == "product_t")))
-        elif node.op != "layer_norm" and index not in seen:
+        elif index not in seen:
             seen.add(index)
-            stack += node.args
+            stack += (node.args[cast(tuple[int, float], node.value)[0]],) if node.op == "layer_norm" else node.args
     return frozenset(found)
 
 
