@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elman.emit import Array
-from elman.kernels import Rows, StateMemory, Weight
+from elman.kernels import Rows, StateMemory
 from elman.nn._memory import address, in_one_piece, in_rows, readable, rows_of, scratch
 from elman.nn._tokens import check_tokens, token_gradients, token_table
 from elman.nn.plans import bind
@@ -138,7 +138,7 @@ class _Call:
         self, gradients: Sequence[Tensor | None], befores: dict[str, StateMemory], block: Tensor, sums: Tensor
     ) -> None:
         """Add to the gradients of the weights, from the rows that backward kept by step and summed by lane."""
-        out: dict[str, Weight] = self.spec.weights(gradients)
+        out = self.spec.weights(gradients)
         kept, summed = block.data_ptr(), sums.data_ptr()
         self.engine.vector_gradients(self.steps, self.lanes, out, kept, summed, self.threads)
         if self.tokens is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -108,17 +109,20 @@ class LayerSpec:
 
     def weights(self, tensors: Sequence[torch.Tensor | None]) -> dict[str, Weight]:
         """Where each parameter lies; those whose tensor is None are left out."""
-        found = [None if t is None else (t.data_ptr(), t.element_size(), t.stride()) for t in tensors]
-        return {
-            name: _weight(tensor, place.first)
-            for name, place in self.places.items()
-            if (tensor := found[place.index]) is not None
-        }
+        found: dict[str, Weight] = {}
+        for index, t in enumerate(tensors):
+            if t is not None:
+                found |= _members(self, index, t.data_ptr(), t.element_size(), t.stride())
+        return found
 
 
-def _weight(tensor: tuple[int, int, tuple[int, ...]], first: int) -> Weight:
-    address, item, strides = tensor
-    return Weight(address + first * strides[0] * item, *(strides if len(strides) == 2 else (1, 1)))
+@lru_cache(maxsize=256)  # small layers call with the same memory again and again
+def _members(spec: LayerSpec, index: int, address: int, item: int, strides: tuple[int, ...]) -> Mapping[str, Weight]:
+    """Where the parameters of one tensor lie."""
+    step = strides[0] * item
+    places = {name: place for name, place in spec.places.items() if place.index == index}
+    columns = strides[1] if len(strides) == 2 else 1
+    return {name: Weight(address + place.first * step, strides[0], columns) for name, place in places.items()}
 
 
 _SPECS: dict[str, LayerSpec] = {}
