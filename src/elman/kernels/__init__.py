@@ -34,7 +34,7 @@ def default_threads() -> int:
 
 @contextmanager
 def forced_isa(name: str) -> Iterator[None]:
-    """Use one instruction set ("generic", "avx2", "avx512", "neon") in a with block; KernelError where it is not here."""
+    """Use one instruction set ("generic", "avx2", "avx512", "neon") inside a block. Raises KernelError for others."""
     before = isa()
     problem = _kernels.select_isa(name)
     if problem:
