@@ -62,7 +62,8 @@ def test_weights_at_first() -> None:
     for layer in (0, 1):
         for member in getattr(recurrent, f"U_l{layer}").detach().split(h):
             torch.testing.assert_close(member @ member.T, torch.eye(h), atol=1e-5, rtol=0)
-    assert recurrent.W_l0.std().item() == pytest.approx(1.0, rel=0.05)
+        assert (getattr(recurrent, f"b_l{layer}")[h : 2 * h] == 1).all()
+    assert recurrent.W_l0.std().item() == pytest.approx(0.5, rel=0.05)
     assert recurrent.W_l1.std().item() < 0.2
 
 

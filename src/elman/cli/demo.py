@@ -26,7 +26,7 @@ from elman.train.folder import RunFolder
 from elman.train.report import Outcome
 
 PARAMETERS = 400_000
-LEARNING_RATES = {"elman": 4e-3, "gru": 8e-3, "lstm": 16e-3}  # the best of a few tried for each
+LEARNING_RATES = {"elman": 3e-3, "gru": 5e-3, "lstm": 8e-3}  # the best of a few tried for each
 DROPOUT = 0.4  # the text is read a dozen times in a minute
 ORDERS = (1, 3, 5)
 PROMPT = "The "

@@ -16,7 +16,8 @@ from elman.nn import Recurrent
 from elman.sequences.vocabulary import Vocabulary
 from elman.state import State
 
-INPUT_DEVIATION = 1.0  # of the first layer's input weights: a token reads one column, however many there are
+INPUT_DEVIATION = 0.5  # of the first layer's input weights: a token reads one column, however many there are
+FORGET_BIAS = 1.0
 
 
 class LanguageModel(torch.nn.Module):
@@ -61,8 +62,8 @@ def initialise(model: LanguageModel) -> None:
     """Draw the weights that let a short run learn most.
 
     Recurrent matrices are orthogonal; the first layer's input weights are drawn like an embedding's, because a token
-    reads one column of them. All else stays as the layer drew it; forget gates biased by 1 learned less.
-    Reference: Saxe et al. 2014, arXiv:1312.6120.
+    reads one column of them; biases of forget gates (b.f) start at 1. All else stays as the layer drew it.
+    Reference: Saxe et al. 2014, arXiv:1312.6120; Jozefowicz et al. 2015 (forget bias).
     """
     graph = model.recurrent.graph
     state_sizes = {port.size for port in graph.states}
@@ -74,6 +75,8 @@ def initialise(model: LanguageModel) -> None:
                     torch.nn.init.normal_(member, std=INPUT_DEVIATION)
                 elif kind == "matrix" and shape[1] in state_sizes:
                     torch.nn.init.orthogonal_(member)
+                elif name == "b.f":
+                    torch.nn.init.constant_(member, FORGET_BIAS)
 
 
 def _members(model: LanguageModel, layer: int) -> dict[str, torch.Tensor]:
