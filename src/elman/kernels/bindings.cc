@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 
+#include "bindings_ceilings.h"
 #include "bound.h"
 #include "dispatch.h"
 #include "fpenv.h"
@@ -260,4 +261,5 @@ NB_MODULE(_kernels, m) {
     m.def("poison", &poison);
     m.def("team", [] { return std::string(team()); });
     m.def("default_threads", &default_threads);
+    bind_ceilings(m);
 }

@@ -1,6 +1,7 @@
 // One instruction set: everything that depends on it, behind one table. ELMAN_ISA names it, ELMAN_VECTOR_BYTES is its width.
 #include "isa.h"
 
+#include "ceilings.h"
 #include "gradients.h"
 #include "recurrence.h"
 
@@ -34,6 +35,7 @@ constexpr IsaFunctions<T> functions{Vector<T>::width, block_vectors<T>, panel_si
 #define ELMAN_JOIN(a, b) ELMAN_JOIN_(a, b)
 
 extern "C" [[gnu::visibility("hidden")]] const elman::IsaTable* ELMAN_JOIN(elman_isa_, ELMAN_ISA)() {
-    static constexpr elman::IsaTable table{ELMAN_TEXT(ELMAN_ISA), elman::functions<float>, elman::functions<double>};
+    static constexpr elman::IsaTable table{ELMAN_TEXT(ELMAN_ISA), elman::functions<float>, elman::functions<double>,
+                                           {elman::ceiling_multiply_add, elman::ceiling_dot_bfloat16, elman::ceiling_read}};
     return &table;
 }

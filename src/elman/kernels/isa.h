@@ -1,6 +1,7 @@
 // What one instruction set offers: the only thing that crosses from an instruction-set file to the rest.
 #pragma once
 
+#include "ceilings.h"
 #include "program.h"
 
 namespace elman {
@@ -27,6 +28,7 @@ struct IsaTable {
     const char* name;  // "generic", "neon", "avx2", "avx512"
     IsaFunctions<float> f32;
     IsaFunctions<double> f64;
+    Ceilings ceilings;
 };
 
 }  // namespace elman
