@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from elman.emit import Array, Instruction, Phase, Program
+from elman.emit import Array, Instruction, Phase, Program, memory
 
 BLOCK = 2  # units; few, so that blocks matter at the sizes of these tests
 
@@ -24,6 +24,9 @@ COMPUTE = {
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
     "div": lambda a, b: a / b,
+    "fma": lambda a, b, c: a * b + c,
+    "fms": lambda a, b, c: a * b - c,
+    "fnma": lambda a, b, c: c - a * b,
     "neg": lambda a: -a,
     "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
     "tanh": np.tanh,
@@ -46,14 +49,20 @@ def number(size: str, sizes: Mapping[str, int]) -> int:
     return 1 if size == "1" else sizes[size]
 
 
-def step(program: Program, memory: Memory, matrices: Mapping[str, Any], sizes: Mapping[str, int], lanes: int) -> None:
-    """Run all phases once. `memory` holds the rows of every array but scratch; what is written changes in place."""
-    scratch = {a: np.full((lanes, number(a.size, sizes)), np.nan) for a in program.arrays if a.role == "scratch"}
-    rows = [scratch[a] if a.role == "scratch" else memory[a] for a in program.arrays]
+def step(program: Program, given: Memory, matrices: Mapping[str, Any], sizes: Mapping[str, int], lanes: int) -> None:
+    """Run all phases once. `given` holds the rows of every array but scratch and numbers; what is written changes in place."""
+    rows = [_rows(a, sizes, lanes) if a.role in ("scratch", "constant") else given[a] for a in program.arrays]
     for array, row in zip(program.arrays, rows, strict=True):
         assert row.shape == (lanes, number(array.size, sizes)), f"{array}: {row.shape}"
     for phase in program.phases:
         _Phase(program, phase, rows, matrices, number(phase.size, sizes), lanes, sizes).run()
+
+
+def _rows(array: Array, sizes: Mapping[str, int], lanes: int) -> Rows:
+    value = array.value
+    if isinstance(value, tuple):
+        value = sum(number(letter, sizes) for letter in value)
+    return np.full((lanes, number(array.size, sizes)), np.nan if value is None else value)
 
 
 class _Phase:
@@ -98,21 +107,17 @@ class _Phase:
                     registers[chain] += source[:, k : k + 1] * weights[units, k]
 
     def execute(self, instruction: Instruction, registers: Any, units: slice) -> None:
-        op, array, target = instruction.op, instruction.array, instruction.target
-        args = [registers[a] for a in instruction.args]
-        if op == "load":
-            registers[target] = self.rows[array][:, units]
-        elif op == "load_scalar":
-            registers[target] = self.rows[array][:, :1]
-        elif op == "store":
-            self.rows[array][:, units] = args[0]
-        elif op == "accumulate":
-            self.rows[array][:, units] += args[0]
-        elif op == "sum":
-            self.sums[array] = self.sums.get(array, 0.0) + args[0].sum(-1)
-        elif op == "constant":
-            registers[target] = instruction.value
-        elif op == "count":
-            registers[target] = sum(number(size, self.sizes) for size in instruction.sizes)
+        args = [self.operand(arg, registers, units) for arg in instruction.args]
+        target = instruction.target
+        if instruction.op == "sum":
+            self.sums[memory(target)] = self.sums.get(memory(target), 0.0) + args[0].sum(-1)
+        elif target < 0:
+            self.rows[memory(target)][:, units] = COMPUTE[instruction.op](*args)
         else:
-            registers[target] = COMPUTE[op](*args)
+            registers[target] = COMPUTE[instruction.op](*args)
+
+    def operand(self, operand: int, registers: Any, units: slice) -> Any:
+        if operand >= 0:
+            return registers[operand]
+        rows = self.rows[memory(operand)]
+        return rows if rows.shape[1] == 1 else rows[:, units]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from elman.emit import Program
+from elman.emit import Program, memory
 from elman.equations.graph import BINARY, UNARY
 
-READ_ONLY = {"input", "vector", "before", "after", "carry"}
-WRITTEN = {"store", "accumulate", "sum"}
-LOADS = {"load", "load_scalar"}
-ARITY = dict.fromkeys(LOADS | {"constant", "count"}, 0) | dict.fromkeys(WRITTEN | UNARY | {"copy"}, 1)
-ARITY |= dict.fromkeys(BINARY, 2) | {"where": 3}
+READ_ONLY = {"input", "vector", "before", "after", "carry", "constant"}
+ARITY = dict.fromkeys(UNARY | {"copy", "sum"}, 1) | dict.fromkeys(BINARY, 2)
+ARITY |= dict.fromkeys({"where", "fma", "fms", "fnma"}, 3)
 RANK = {"input": 0, "before": 1, "carry": 1}
 
 
@@ -48,27 +46,31 @@ def _check_chains(program, phase, ready):
 
 
 def _check_code(program, phase, ready):
-    """The arrays that the phase writes: none of them is read in it, by code, chain or start."""
+    """The arrays that the phase writes: none of them is read by its chains, nor before it is written, nor as a sum."""
     full = set(range(len(phase.starts)))
-    written, read = set(), {link.source for link in phase.links} | set(phase.starts)
-    for instruction in phase.code:
-        op = instruction.op
-        assert len(instruction.args) == ARITY[op]
-        assert all(arg in full for arg in instruction.args), "a register is read before it is written"
-        if op in LOADS | WRITTEN:
-            array = program.arrays[instruction.array]
-            scalar = op in ("load_scalar", "sum")
-            assert array.size == ("1" if scalar else phase.size)
-        if op in LOADS:
-            assert instruction.array in ready, f"{array} is read before it is written"
-            read.add(instruction.array)
-        if op in WRITTEN:
-            assert instruction.array not in written, f"{array} is written twice"
-            assert array.role not in READ_ONLY
-            assert (array.role == "summed") == (op == "accumulate")
-            written.add(instruction.array)
-        else:
-            assert 0 <= instruction.target < phase.registers
-            full.add(instruction.target)
-    assert not written & read, "an array is read and written in one phase"
-    return {k for k in written if program.arrays[k].role != "summed"}
+    written, sums = set(), set()
+    for op, target, args in ((i.op, i.target, i.args) for i in phase.code):
+        assert len(args) == ARITY[op]
+        accumulates = target < 0 and program.arrays[memory(target)].role == "summed"
+        assert (target in args) <= (target >= 0 or accumulates)
+        for arg in args:
+            if arg >= 0:
+                assert arg in full, "a register is read before it is written"
+            elif arg != target:
+                array = program.arrays[memory(arg)]
+                assert array.size in (phase.size, "1")
+                assert memory(arg) in ready | written, f"{array} is read before it is written"
+                assert memory(arg) not in sums, f"{array} is read before it is complete"
+        if target >= 0:
+            assert op != "sum"
+            assert target < phase.registers
+            full.add(target)
+            continue
+        array = program.arrays[memory(target)]
+        assert array.size == ("1" if op == "sum" else phase.size)
+        assert memory(target) not in written | sums, f"{array} is written twice"
+        assert array.role not in READ_ONLY
+        assert accumulates <= (op in ("add", "fma") and args[-1 if op == "fma" else 0] == target)
+        (sums if op == "sum" else written).add(memory(target))
+    assert not written & ({link.source for link in phase.links} | set(phase.starts)), "a chain reads what is written"
+    return {k for k in written | sums if program.arrays[k].role != "summed"}

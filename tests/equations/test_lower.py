@@ -67,7 +67,7 @@ def test_what_parameters_alone_make_is_made_once():
     )
     result = lowered(body)
     assert [v.size for v in result.vectors] == ["H", "H", "H"]
-    assert {node.op for node in result.nodes} == {"input", "state", "vector", "product", "tanh", "add", "mul"}
+    assert {node.op for node in result.nodes} == {"input", "state", "vector", "product", "tanh", "add", "mul", "fma"}
     assert {node.op for node in result.prologue} >= {"exp", "div", "sigmoid", "product", "sum", "count", "sqrt"}
     assert result.norms == ()
 

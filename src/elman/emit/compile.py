@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program
+from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program, memory
 from elman.emit.schedule import Key, Schedule
 from elman.equations.graph import SCALAR, Node
 from elman.equations.sums import source_rank
 
+Number = float | tuple[str, ...]
+
 # What costs no more than a load.
-AGAIN = frozenset({"add", "sub", "mul", "neg", "spread"})
+AGAIN = frozenset({"add", "sub", "mul", "fma", "fms", "fnma", "neg", "spread"})
 
 
 def compile_program(nodes: Sequence[Node], leaves: Mapping[int, Array], stores: Sequence[tuple[int, Array]]) -> Program:
@@ -36,10 +38,10 @@ class _Draft:
         self.count += 1
         return self.count - 1
 
-    def write(self, op: str, *args: int, array: int = -1, value: float = 0.0, sizes: tuple[str, ...] = ()) -> int:
+    def write(self, op: str, *args: int) -> int:
         """Append an instruction that makes a value; its register."""
         target = self.take()
-        self.code.append(Instruction("copy" if op == "spread" else op, target, args, array, value, sizes))
+        self.code.append(Instruction(op, target, args))
         return target
 
 
@@ -152,47 +154,52 @@ class _Compiler:
         last = {arg: position for position, index in enumerate(mine) for arg in self.schedule.read(index)}
         chains = set(draft.registers)  # filled before the code, whether their turn has come or not
         for position, index in enumerate(mine):
-            args = [self._register(draft, arg) for arg in self.schedule.read(index)]
-            self._compute(draft, index, args)
+            self._compute(draft, index)
             chains.discard(index)
-            for array in self._stored(index):
-                op = "accumulate" if array.role == "summed" else "store"
-                draft.code.append(Instruction(op, args=(draft.registers[index],), array=self.arrays[array]))
             for value in [v for v in draft.registers if v not in chains and last.get(v, position) <= position]:
                 draft.free.append(draft.registers.pop(value))
 
-    def _stored(self, index: int) -> list[Array]:
-        """Where a value is stored when it is made: its home, which may be scratch, and wherever it is asked for."""
-        if self.nodes[index].op == "sum":
-            return []
-        homes = [array for array, place in self.arrays.items() if self.homes.get(index) == place]
-        return list(dict.fromkeys(homes + self.stores.get(index, [])))
-
-    def _register(self, draft: _Draft, index: int) -> int:
-        """The register that holds a value: loaded, or made again, where this phase did not compute it."""
-        if index not in draft.registers:
-            node = self.nodes[index]
-            if index in self.homes:
-                op = "load_scalar" if node.size == SCALAR != draft.size else "load"
-                register = draft.write(op, array=self.homes[index])
-            elif node.op == "constant":
-                register = draft.write("constant", value=cast(float, node.value))
-            elif node.op == "count":
-                register = draft.write("count", sizes=cast(tuple[str, ...], node.value))
-            else:
-                args = [self._register(draft, arg) for arg in self.schedule.operands(index)]
-                register = draft.write(node.op, *args)
-            draft.registers[index] = register
+    def _operand(self, draft: _Draft, index: int) -> int:
+        """Where a value is to be read: its register, its memory, or a register in which it is made again."""
+        node = self.nodes[index]
+        if index in draft.registers:
+            return draft.registers[index]
+        if index in self.homes:
+            return memory(self.homes[index])
+        if node.op in ("constant", "count"):
+            return memory(self._array(Array(repr(node.value), "constant", SCALAR, cast(Number, node.value))))
+        args = [self._operand(draft, arg) for arg in self.schedule.operands(index)]
+        draft.registers[index] = draft.write("copy" if node.op == "spread" else node.op, *args)
         return draft.registers[index]
 
-    def _compute(self, draft: _Draft, index: int, args: Sequence[int]) -> None:
+    def _compute(self, draft: _Draft, index: int) -> None:
+        """Make a value, at once in the memory where it belongs."""
         node, chain = self.nodes[index], self.schedule.chains.get(index)
+        args = [self._operand(draft, arg) for arg in self.schedule.read(index)]
+        if node.op == "sum":
+            draft.code.append(Instruction("sum", memory(self.homes[index]), tuple(args)))
+            return
+        arrays = [self.arrays[array] for array in self._stored(index) if array.role != "summed"]
         if chain:
             for (sign, _), arg in zip(chain.rest, args, strict=True):
                 register = draft.registers[index]
                 draft.registers[index] = draft.write("add" if sign > 0 else "sub", register, arg)
                 draft.free.append(register)
-        elif node.op == "sum":
-            draft.code.append(Instruction("sum", args=tuple(args), array=self.homes[index]))
         else:
-            draft.registers[index] = draft.write(node.op, *args)
+            op = "copy" if node.op == "spread" else node.op
+            if arrays:
+                draft.code.append(Instruction(op, memory(arrays.pop(0)), tuple(args)))
+            else:
+                draft.registers[index] = draft.write(op, *args)
+        made = self._operand(draft, index)
+        for array in arrays:
+            draft.code.append(Instruction("copy", memory(array), (made,)))
+        for array in self._stored(index):
+            if array.role == "summed":
+                total = memory(self.arrays[array])
+                draft.code.append(Instruction("add", total, (total, made)))
+
+    def _stored(self, index: int) -> list[Array]:
+        """Where a value is stored when it is made: its home, which may be scratch, and wherever it is asked for."""
+        homes = [array for array, place in self.arrays.items() if self.homes.get(index) == place]
+        return list(dict.fromkeys(homes + self.stores.get(index, [])))

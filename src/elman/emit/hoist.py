@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program
+from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program, memory
 from elman.emit.recurrence import InputGradient
 
 
@@ -25,7 +25,7 @@ def split_inputs(program: Program) -> tuple[Program, Program] | None:
         for place, chain in enumerate(chains):
             arrays.append(Array(f"p{number}.{chain}", "projected", phase.size))
             starts[chain] = len(arrays) - 1
-            stores.append(Instruction("store", args=(place,), array=len(arrays) - 1))
+            stores.append(Instruction("copy", memory(len(arrays) - 1), (place,)))
         if chains:
             renamed = {chain: place for place, chain in enumerate(chains)}
             links = tuple(Link(k.source, tuple((renamed[c], m) for c, m in k.products)) for k in early)
@@ -42,15 +42,20 @@ def _pruned(program: Program) -> Program:
     """The program without the arrays that none of its phases touches."""
     used: set[int] = set()
     for phase in program.phases:
-        used.update(phase.starts, (k.source for k in phase.links), (i.array for i in phase.code))
+        operands = [operand for i in phase.code for operand in (i.target, *i.args)]
+        used.update(phase.starts, (k.source for k in phase.links), (memory(o) for o in operands if o < 0))
     kept = sorted(used - {-1})
     place = {-1: -1} | {array: k for k, array in enumerate(kept)}
+
+    def moved(operand: int) -> int:
+        return operand if operand >= 0 else memory(place[memory(operand)])
+
     phases = [
         replace(
             phase,
             starts=tuple(place[start] for start in phase.starts),
             links=tuple(replace(k, source=place[k.source]) for k in phase.links),
-            code=tuple(replace(i, array=place[i.array]) for i in phase.code),
+            code=tuple(Instruction(i.op, moved(i.target), tuple(moved(arg) for arg in i.args)) for i in phase.code),
         )
         for phase in program.phases
     ]
@@ -69,6 +74,6 @@ def input_gradient(gradient: InputGradient, size: str) -> Program:
         if d not in arrays:
             arrays.append(d)
         links.append(Link(arrays.index(d), ((0, len(matrices) - 1),)))
-    store = Instruction("store", args=(0,), array=0)
+    store = Instruction("copy", memory(0), (0,))
     phase = Phase(size, (1 if gradient.pointwise else -1,), tuple(links), (store,), 1)
     return Program(tuple(arrays), tuple(matrices), (phase,))

@@ -1,8 +1,9 @@
 """The pointwise program: what the kernels run at each step, as plain data.
 
 A phase runs over the units of one size. It first fills registers by chains (start vector, then one matrix product after
-another, each a run of fused multiply-adds), then executes its code on the registers, a block of units at a time, and at
-its end completes sums over all units. What a later phase needs is stored in a row of scratch memory.
+another, each a run of fused multiply-adds), then executes its code, a block of units at a time, and at its end completes
+sums over all units. The operands of the code are registers, and rows of memory read and written where they lie; what a
+later phase needs goes to a row of scratch memory.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ class Array:
 
     Roles: input, vector (one row for all), before (a state before the step), after (a state after it), carry and next
     (what runs from step to step), output, saved, kept, scratch; summed (one row a lane, to which every step adds);
-    projected (what the inputs' products make before the steps); d_input.
+    projected (what the inputs' products make before the steps); d_input; constant (one number: `value`, or for size
+    letters the number of units that they add up to).
     """
 
     name: str
     role: str
     size: str
+    value: float | tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +48,29 @@ class Link:
     products: tuple[tuple[int, int], ...]
 
 
+def memory(array: int) -> int:
+    """Array `array` as an operand; and the array of such an operand. Registers are operands from 0."""
+    return ~array
+
+
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One vector operation on registers.
+    """One vector operation: target = op(args), operands of both kinds; an array of size "1" stands for all units.
 
-    `array` is the memory of a load or store, `value` a constant's number, `sizes` what a count adds up.
+    The target of a "sum" is an array of size "1", which holds the sum when the phase ends.
     """
 
     op: str
-    target: int = -1
-    args: tuple[int, ...] = ()
-    array: int = -1
-    value: float = 0.0
-    sizes: tuple[str, ...] = ()
+    target: int
+    args: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
     """One sweep over the units of a size.
 
-    Chain k fills register k, starting from the row `starts[k]` (-1: from zero). No array is both read and written.
+    Chain k fills register k, starting from the row `starts[k]` (-1: from zero). The code may read what it has written, unit
+    by unit; links and starts read nothing that it writes.
     """
 
     size: str

@@ -1,13 +1,19 @@
-"""What a forward step keeps for its derivative: what that cannot cheaply compute again."""
+"""What a forward step keeps for its derivative: the least memory from which the rest can be computed again.
+
+Memory is what a backward pass waits for: a row that comes from far costs more than a function of rows that are near. So
+the saved values are a least cut, by their sizes, between what no pointwise operation makes (products, sums) and what
+the derivative reads; of all least cuts the one next to the derivative, which computes least again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from elman.equations.graph import LEAVES, PRODUCTS, Node
+from elman.equations.graph import LEAVES, PRODUCTS, SCALAR, Node
 
-CHEAP = frozenset({"add", "sub", "mul", "div", "neg", "where", "greater", "greater_equal", "minimum", "maximum", "abs",
-                   "relu"})  # fmt: skip
+_ROW = 64  # a row counts as so many scalars
+_NEVER = 1 << 40
 
 
 def choose_saved(
@@ -22,25 +28,40 @@ def choose_saved(
         roots: what the derivative's step must compute.
         sources: what matrices are multiplied by, which their gradients read when all steps are over.
     """
-    read = _read(nodes, forward, roots)
-    saved = {n for n in sources if not _is_there(nodes, kept, n)}
-    of_products: list[bool] = []  # a product, or a sum with one
-    remade: list[bool] = []  # in memory, or cheaply computed from what is
-    for n, node in enumerate(nodes[:forward]):
-        inside = [of_products[arg] for arg in node.args]
-        of_products.append(node.op in PRODUCTS or (node.op in ("add", "sub") and any(inside)))
-        again = node.op != "sum" and not of_products[n] and all(_is_there(nodes, kept, arg) for arg in node.args)
-        cheap = node.op in CHEAP and not of_products[n] and all(remade[arg] for arg in node.args)
-        there = _is_there(nodes, kept, n) or n in saved or again or cheap
-        if n in read and not there:
-            saved.add(n)
-        remade.append(there or n in read)
-    return sorted(saved)
+    there = {n for n in range(forward) if nodes[n].op in LEAVES or n in kept}
+    saved = {n for n in sources if n not in there}
+    read = _read(nodes, forward, roots) - there - saved
+    return sorted(saved | _least_cut(nodes, read, there | saved))
 
 
-def _is_there(nodes: Sequence[Node], kept: Collection[int], n: int) -> bool:
-    """Whether a forward value lies in memory anyway, or is a number."""
-    return nodes[n].op in LEAVES or n in kept
+def _least_cut(nodes: Sequence[Node], read: Collection[int], there: Collection[int]) -> set[int]:
+    """The lightest set of nodes that, with what is `there`, leads to all that is read."""
+    network = _Network()
+    made = _sums_of_products(nodes)
+    stack, seen = list(read), set(read)
+    for n in read:
+        network.join((n, "out"), "end", _NEVER)
+    while stack:
+        n = stack.pop()
+        network.join((n, "in"), (n, "out"), 1 if nodes[n].size == SCALAR else _ROW)
+        if nodes[n].op == "sum" or made[n]:
+            network.join("begin", (n, "in"), _NEVER)
+            continue
+        for arg in set(nodes[n].args) - set(there):
+            network.join((arg, "out"), (n, "in"), _NEVER)
+            if arg not in seen:
+                seen.add(arg)
+                stack.append(arg)
+    behind = network.behind_cut("begin", "end")
+    return {n for n in seen if (n, "out") in behind and (n, "in") not in behind}
+
+
+def _sums_of_products(nodes: Sequence[Node]) -> list[bool]:
+    """Whether each node is a matrix product, or a sum with one."""
+    found: list[bool] = []
+    for node in nodes:
+        found.append(node.op in PRODUCTS or (node.op in ("add", "sub") and any(found[arg] for arg in node.args)))
+    return found
 
 
 def _read(nodes: Sequence[Node], forward: int, roots: Iterable[int]) -> set[int]:
@@ -57,3 +78,55 @@ def _read(nodes: Sequence[Node], forward: int, roots: Iterable[int]) -> set[int]
             else:
                 stack += nodes[n].args[:1] if nodes[n].op == "spread" else nodes[n].args
     return found
+
+
+Place = tuple[int, str] | str
+
+
+class _Network:
+    """Pipes with capacities; the largest flow fills the least cut (Ford & Fulkerson 1956, by shortest paths)."""
+
+    def __init__(self) -> None:
+        self.room: dict[Place, dict[Place, int]] = {}
+
+    def join(self, a: Place, b: Place, capacity: int) -> None:
+        self.room.setdefault(a, {})[b] = capacity
+        self.room.setdefault(b, {}).setdefault(a, 0)
+
+    def behind_cut(self, begin: Place, end: Place) -> set[Place]:
+        """The places behind the last of the least cuts: from which the end can still be reached."""
+        if end not in self.room or begin not in self.room:
+            return set()
+        while path := self._path(begin, end):
+            pipes = list(zip(path, path[1:], strict=False))
+            flow = min(self.room[a][b] for a, b in pipes)
+            for a, b in pipes:
+                self.room[a][b] -= flow
+                self.room[b][a] += flow
+        found, stack = {end}, [end]
+        while stack:
+            b = stack.pop()
+            for a in self.room[b]:
+                if a not in found and self.room[a][b] > 0:
+                    found.add(a)
+                    stack.append(a)
+        return found
+
+    def _path(self, begin: Place, end: Place) -> list[Place]:
+        """A shortest way with room left, or nothing."""
+        came: dict[Place, Place] = {begin: begin}
+        queue = deque([begin])
+        while queue and end not in came:
+            a = queue.popleft()
+            for b, room in self.room[a].items():
+                if room > 0 and b not in came:
+                    came[b] = a
+                    queue.append(b)
+        return [*_back(came, begin, end)][::-1] if end in came else []
+
+
+def _back(came: dict[Place, Place], begin: Place, place: Place) -> Iterator[Place]:
+    yield place
+    while place != begin:
+        place = came[place]
+        yield place

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from elman.equations.builder import Builder
+from elman.equations.contract import contract
 from elman.equations.graph import PRODUCTS, SCALAR, Node
 from elman.equations.lower import Lowered, Norm, total_of
 
@@ -93,7 +94,9 @@ class _Reverse:
         for index, node in enumerate(self.lowered.nodes):
             if node.op in found and index in self.adjoint:
                 found[node.op][str(node.value)] = self.adjoint[index]
-        nodes = self.builder.finish()
+        roots = [*found["state"].values(), *found["input"].values(), *found["vector"].values()]
+        roots += [outer.d for outer in self.outers]
+        nodes = contract(self.builder.finish(), roots, forward)
         return Derivative(nodes, forward, found["state"], found["input"], found["vector"], tuple(self.outers))
 
     def _step(self, index: int, d: int) -> None:
@@ -144,6 +147,13 @@ def _div(r: _Reverse, n: int, d: int) -> list[int | None]:
     return [quotient, r.op("neg", r.op("mul", quotient, n))]
 
 
+def _fused(r: _Reverse, n: int, d: int) -> list[int | None]:
+    op, (a, b, _) = r.node(n).op, r.node(n).args
+    turned = r.op("neg", d) if op != "fma" else d
+    d_product, d_rest = (turned, d) if op == "fnma" else (d, turned)
+    return [r.op("mul", d_product, b), r.op("mul", d_product, a), d_rest]
+
+
 def _sigmoid(r: _Reverse, n: int, d: int) -> list[int | None]:
     return [_times(r, d, r.op("mul", n, r.op("sub", r.number(1), n)))]
 
@@ -183,6 +193,9 @@ RULES: dict[str, Rule] = {
     "sub": lambda r, n, d: [d, r.op("neg", d)],
     "mul": _mul,
     "div": _div,
+    "fma": _fused,
+    "fms": _fused,
+    "fnma": _fused,
     "neg": lambda r, n, d: [r.op("neg", d)],
     "sigmoid": _sigmoid,
     "tanh": _tanh,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from elman.equations.builder import Builder
+from elman.equations.contract import contract
 from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, live
 from elman.equations.sums import DerivedMatrix, Merger
 
@@ -55,18 +56,19 @@ class Lowered:
 def lower(graph: Graph) -> Lowered:
     """The primitive form of a cell's graph."""
     primitive, places, norms = _expand(graph.nodes)
-    roots = {name: places[node] for name, node in graph.results.items()}
-    prologue, step, vectors = _hoist_parameters(primitive, roots.values())
-    used = live(step, roots.values())
+    ends = {name: places[node] for name, node in graph.results.items()}
+    prologue, step, vectors = _hoist_parameters(primitive, ends.values())
+    used = live(step, ends.values())
     norms = [norm for norm in norms if used[norm.scale]]
-    merger = Merger(step, [*roots.values(), *(out for norm in norms for out in norm.outs)])
+    merger = Merger(step, [*ends.values(), *(out for norm in norms for out in norm.outs)])
     merged = merger.run()
     norms = [norm.moved(merged) for norm in norms]
-    results = {name: merged[node] for name, node in roots.items()}
-    nodes, kept = _prune(merger.builder.finish(), [*results.values(), *(out for norm in norms for out in norm.outs)])
+    results = {name: merged[node] for name, node in ends.items()}
+    roots = [*results.values(), *(out for norm in norms for out in norm.outs)]
+    nodes, kept = _prune(merger.builder.finish(), roots)
     return Lowered(
         graph,
-        nodes,
+        contract(nodes, [kept[root] for root in roots]),
         {name: kept[node] for name, node in results.items()},
         prologue,
         vectors,

@@ -24,9 +24,9 @@ thread_local Workspace own;
 
 const std::vector<std::string>& operation_names() {
     static const std::vector<std::string> names{
-        "load", "load_scalar", "store", "accumulate",    "sum", "constant", "copy", "add",     "sub",     "mul",     "div",           "neg",  "sigmoid",
-        "tanh", "relu",        "exp",      "log", "softplus", "abs",  "sqrt",    "minimum", "maximum", "greater", "greater_equal", "where"};
-    static_assert(kOpCount == 25);
+        "add",     "sub",     "mul",     "div",           "copy",  "neg", "relu", "abs", "sigmoid", "tanh", "exp", "log", "softplus", "sqrt",
+        "minimum", "maximum", "greater", "greater_equal", "where", "fma", "fms",  "fnma", "sum"};
+    static_assert(kOpCount == 23);
     return names;
 }
 
@@ -68,9 +68,12 @@ BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<d
     arrays_.resize(in.count());
     const int32_t arrays = static_cast<int32_t>(arrays_.size());
     for (Array& array : arrays_) {
-        array.kind = static_cast<Kind>(in.next(0, static_cast<int>(Kind::kSummed)));
+        array.kind = static_cast<Kind>(in.next(0, static_cast<int>(Kind::kConstant)));
         const bool before = array.kind == Kind::kBefore, moves = array.kind == Kind::kCarry || array.kind == Kind::kNext;
-        const size_t known = before ? before_sizes.size() : moves ? recurrent_sizes.size() : 1;
+        const size_t known = before                            ? before_sizes.size()
+                             : moves                           ? recurrent_sizes.size()
+                             : array.kind == Kind::kConstant ? values.size()
+                                                               : 1;
         array.index = in.next(0, static_cast<int64_t>(known) - 1);
         array.size = in.size();
     }
@@ -95,10 +98,18 @@ BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<d
         instructions_[k].resize(in.count());
         for (Instruction& i : instructions_[k]) {
             i.op = in.next(0, kOpCount - 1);
-            for (int32_t* r : {&i.target, &i.a, &i.b, &i.c}) *r = in.next(0, phase.registers - 1);
-            i.array = in.next(-1, arrays - 1);
-            i.value = values.at(in.count());
-            phase.sums += i.op == kSum;
+            const bool sum = i.op == kSum;
+            for (int32_t* operand : {&i.target, &i.a, &i.b, &i.c}) *operand = in.next(-arrays, phase.registers - 1);
+            int32_t bit = 1;
+            for (const int32_t operand : {i.a, i.b, i.c}) {
+                if (operand < 0 && arrays_[~operand].size == 1 && phase.size > 1) i.spread |= bit;
+                if (operand < 0 && arrays_[~operand].size != 1 && arrays_[~operand].size != phase.size)
+                    throw std::invalid_argument("program: an operand has another size than its phase");
+                bit *= 2;
+            }
+            if ((sum || i.target < 0) && (i.target >= 0 || arrays_[~i.target].size != (sum ? 1 : phase.size)))
+                throw std::invalid_argument("program: a target has the wrong size");
+            if (sum) i.array = ~i.target, i.target = phase.sums++;
         }
         phase.starts = starts_[k].data();
         phase.links = static_cast<int32_t>(links_[k].size()), phase.link = links_[k].data();
@@ -107,16 +118,73 @@ BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<d
         program.sums = std::max(program.sums, phase.sums);
     }
     if (!in.done()) throw std::invalid_argument("program: the encoding is too long");
-    is_double ? choose_blocks<double>() : choose_blocks<float>();
+    numbers_ = values, program.number = numbers_.data();
+    is_double ? shape<double>() : shape<float>();
+    share_scratch();
+    list_touched();
     program.arrays = arrays, program.array = arrays_.data();
     program.phases = static_cast<int32_t>(phases_.size()), program.phase = phases_.data();
     program.recurrents = static_cast<int32_t>(recurrent_sizes.size());
     program.befores = static_cast<int32_t>(before_sizes.size());
 }
 
+// Phases without products that follow each other are one run, through which the same lanes go together.
 template <class T>
-void BoundProgram::choose_blocks() {
-    for (Phase& phase : phases_) phase.vectors = functions<T>().block_vectors(phase.chains, phase.size);
+void BoundProgram::shape() {
+    for (size_t k = 0; k < phases_.size(); ++k) {
+        Phase& phase = phases_[k];
+        functions<T>().shape(phase);
+        if (k == 0 || phase.links || phases_[k - 1].links) continue;
+        for (size_t j = k; j > 0 && !phases_[j - 1].links && phases_[j - 1].lanes > phase.lanes; --j) phases_[j - 1].lanes = phase.lanes;
+        phase.lanes = std::min(phase.lanes, phases_[k - 1].lanes);
+    }
+}
+
+// Scratch that only one run uses needs rows for the lanes that go together, and stays in the first-level cache.
+void BoundProgram::share_scratch() {
+    constexpr int kMany = -1;
+    std::vector<int> run_of(arrays_.size(), 0);  // 0: none yet
+    int run = 0;
+    for (size_t k = 0; k < phases_.size(); ++k) {
+        if (k == 0 || phases_[k].links || phases_[k - 1].links) ++run;
+        auto use = [&](int32_t array, bool inside) {
+            if (array >= 0) run_of[array] = inside && (run_of[array] == 0 || run_of[array] == run) ? run : kMany;
+        };
+        const bool inside = phases_[k].links == 0;
+        for (const int32_t start : starts_[k]) use(start, inside);
+        for (const Link& link : links_[k]) use(link.source, false);
+        for (const Instruction& i : instructions_[k]) {
+            for (const int32_t operand : {i.target, i.a, i.b, i.c})
+                if (operand < 0) use(~operand, inside);
+            use(i.array, inside);
+        }
+        for (size_t array = 0; array < arrays_.size(); ++array)
+            if (run_of[array] == run && arrays_[array].kind == Kind::kScratch) arrays_[array].turns = phases_[k].lanes;
+    }
+    for (size_t array = 0; array < arrays_.size(); ++array)
+        if (run_of[array] == kMany) arrays_[array].turns = 0;
+}
+
+// What will be fetched ahead; of a run its first phase lists it.
+void BoundProgram::list_touched() {
+    touched_.resize(phases_.size());
+    size_t first = 0;
+    for (size_t k = 0; k < phases_.size(); ++k) {
+        if (k == 0 || phases_[k].links || phases_[k - 1].links) first = k;
+        std::vector<int32_t>& list = touched_[first];
+        auto touch = [&](int32_t array) {
+            if (array < 0) return;
+            const Kind kind = arrays_[array].kind;
+            if (kind == Kind::kVector || kind == Kind::kScratch || kind == Kind::kConstant || arrays_[array].size == 1) return;
+            if (std::find(list.begin(), list.end(), array) == list.end()) list.push_back(array);
+        };
+        for (const int32_t start : starts_[k]) touch(start);
+        for (const Instruction& i : instructions_[k])
+            for (const int32_t operand : {i.target, i.a, i.b, i.c})
+                if (operand < 0) touch(~operand);
+    }
+    for (size_t k = 0; k < phases_.size(); ++k)
+        phases_[k].touched = static_cast<int32_t>(touched_[k].size()), phases_[k].touch = touched_[k].data();
 }
 
 double BoundProgram::operations() const {

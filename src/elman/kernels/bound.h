@@ -53,15 +53,18 @@ public:
 private:
     class Reader;
     template <class T>
-    void choose_blocks();
+    void shape();
+    void share_scratch();
+    void list_touched();
 
     const IsaTable& table_;
     std::vector<Array> arrays_;
     std::vector<Phase> phases_;
-    std::vector<std::vector<int32_t>> starts_;
+    std::vector<std::vector<int32_t>> starts_, touched_;
     std::vector<std::vector<Link>> links_;
     std::vector<std::vector<Instruction>> instructions_;
     std::deque<std::vector<Product>> products_;
+    std::vector<double> numbers_;
 };
 
 // The panels of a program's matrices, packed for its instruction set.

@@ -88,10 +88,7 @@ class Forward:
         """Whether the inputs are used in products only, so that a token is a row of a table."""
         if self.projection is None or self.recurrence is None:
             return False
-        program = self.recurrence.program
-        used = {i.array for phase in program.phases for i in phase.code if i.op.startswith("load")}
-        used |= {link.source for phase in program.phases for link in phase.links}
-        return not any(program.arrays[k].role == "input" for k in used)
+        return not any(array.role == "input" for array in self.recurrence.program.arrays)
 
     def splits(self, lanes: int, steps: int, threads: int) -> bool:
         """Whether the inputs' products are better made at once: few lanes make poor tiles. Never changes a bit."""

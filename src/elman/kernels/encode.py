@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from elman.emit import Array, Instruction, Program
+from elman.emit import Array, Program
 from elman.equations import Port
 from elman.equations.graph import SCALAR
 from elman.kernels._kernels import OPERATIONS
 
-ROW, VECTOR, CARRY, NEXT, BEFORE, SCRATCH, SUMMED = range(7)
-KINDS = {"vector": VECTOR, "carry": CARRY, "next": NEXT, "before": BEFORE, "scratch": SCRATCH, "summed": SUMMED}
+ROW, VECTOR, CARRY, NEXT, BEFORE, SCRATCH, SUMMED, CONSTANT = range(8)
+KINDS = {"vector": VECTOR, "carry": CARRY, "next": NEXT, "before": BEFORE, "scratch": SCRATCH, "summed": SUMMED,
+         "constant": CONSTANT}  # fmt: skip
 OPCODES = {name: code for code, name in enumerate(OPERATIONS)}
 
 
@@ -36,7 +37,7 @@ def encode(
             code += [size_of(port.size, sizes), len(values) - 1]
     code.append(len(program.arrays))
     for array in program.arrays:
-        code += _array(array, sizes, recurrents, befores)
+        code += _array(array, sizes, recurrents, befores, values)
     code.append(len(program.phases))
     for phase in program.phases:
         code += [
@@ -52,26 +53,20 @@ def encode(
                 code += [chain, matrix]
         code.append(len(phase.code))
         for instruction in phase.code:
-            code += _instruction(instruction, sizes, values)
+            code += [OPCODES[instruction.op], instruction.target, *[*instruction.args, 0, 0][:3]]
     return code, values
 
 
-def _array(array: Array, sizes: Mapping[str, int], recurrents: Sequence[Port], befores: Sequence[Port]) -> list[int]:
+def _array(
+    array: Array, sizes: Mapping[str, int], recurrents: Sequence[Port], befores: Sequence[Port], values: list[float]
+) -> list[int]:
     kind = KINDS.get(array.role, ROW)
     index = 0
     if kind in (CARRY, NEXT, BEFORE):
         names = [port.name for port in (befores if kind == BEFORE else recurrents)]
         index = names.index(array.name)
+    if array.value is not None:
+        letters = array.value if isinstance(array.value, tuple) else None
+        values.append(float(sum(size_of(letter, sizes) for letter in letters)) if letters else float(array.value))
+        index = len(values) - 1
     return [kind, index, size_of(array.size, sizes)]
-
-
-def _instruction(instruction: Instruction, sizes: Mapping[str, int], values: list[float]) -> list[int]:
-    op, value = instruction.op, instruction.value
-    if op == "count":
-        op, value = "constant", float(sum(size_of(letter, sizes) for letter in instruction.sizes))
-    place = 0
-    if op == "constant":
-        values.append(value)
-        place = len(values) - 1
-    args = [*instruction.args, 0, 0, 0][:3]
-    return [OPCODES[op], max(instruction.target, 0), *args, instruction.array, place]

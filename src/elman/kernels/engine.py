@@ -64,14 +64,14 @@ class Engine:
         }
 
     def matrix_gradients(
-        self, plan: Plan, sources: Mapping[Array, Rows], states: Mapping[str, StateMemory], out: Mapping[str, Weight],
-        kept: int, threads: int,
+        self, plan: Plan, rows: Mapping[Array, Rows], states: Mapping[str, StateMemory], out: Mapping[str, Weight],
+        threads: int,
     ) -> None:  # fmt: skip
-        """Add to the matrices named in `out` their gradients: the sums over all steps of d ⊗ source."""
+        """Add to the matrices named in `out` their gradients: the sums over all steps of d ⊗ source, both in `rows`."""
         by_source: dict[Array, list[int]] = {}
         for g in self.recurrence.matrix_gradients:
             if g.matrix in out:
-                place, to = self.kept.rows(kept, self.is_double)[g.d], out[g.matrix]
+                place, to = rows[g.d], out[g.matrix]
                 strides = (to.column_stride, to.row_stride) if g.transposed else (to.row_stride, to.column_stride)
                 part = (place.address, place.stride, size_of(g.d.size, self.sizes), to.address, *strides)
                 by_source.setdefault(g.source, []).extend(part)
@@ -82,26 +82,27 @@ class Engine:
                 memory = states[source.name]
                 numbers = [memory.sequence, memory.stride, memory.initial, 1]
             else:
-                numbers = [sources[source].address, sources[source].stride, 0, 0]
+                numbers = [rows[source].address, rows[source].stride, 0, 0]
             depth = size_of(source.size, self.sizes)
             outer(plan, numbers, starts.get(source.name, 0.0) if before else 0.0, depth, parts, self.is_double, threads)
 
     def vector_gradients(
-        self, steps: int, lanes: int, out: Mapping[str, Weight], kept: int, summed: int, threads: int
+        self, steps: int, lanes: int, rows: Mapping[Array, Rows], out: Mapping[str, Weight], threads: int
     ) -> None:
         """Write the gradients of the vectors named in `out`: the sums of d over all steps, or of its sums by lane."""
-        by_step, by_lane = self.kept.rows(kept, self.is_double), self.summed.rows(summed, self.is_double)
         for g in self.recurrence.vector_gradients:
             if g.vector in out:
-                place, rows = (by_step[g.d], steps) if g.d in by_step else (by_lane[g.d], lanes)
+                place, count = rows[g.d], lanes if g.d.role == "summed" else steps
                 size = size_of(g.d.size, self.sizes)
-                column_sum([place.address, place.stride, rows, size, out[g.vector].address], self.is_double, threads)
+                column_sum([place.address, place.stride, count, size, out[g.vector].address], self.is_double, threads)
 
-    def token_gradients(self, tokens: int, steps: int, out: Mapping[str, Weight], kept: int, threads: int) -> None:
+    def token_gradients(
+        self, tokens: int, steps: int, rows: Mapping[Array, Rows], out: Mapping[str, Weight], threads: int
+    ) -> None:
         """Add the rows d of the steps that bring each token to tables [V, size], one for each matrix named in `out`."""
         for g in self.recurrence.matrix_gradients:
             if g.source.role == "input" and g.matrix in out:
-                place, to = self.kept.rows(kept, self.is_double)[g.d], out[g.matrix]
+                place, to = rows[g.d], out[g.matrix]
                 size = size_of(g.d.size, self.sizes)
                 numbers = [place.address, place.stride, tokens, steps, size, to.address, to.row_stride]
                 token_sum(numbers, self.is_double, threads)

@@ -1,7 +1,8 @@
-// The interpreter of pointwise programs: a list of vector operations over a row buffer that stays in the first-level cache.
+// The interpreter of pointwise programs: a list of vector operations on rows that stay in the first-level cache.
 //
-// A register holds `lanes` rows of one block of units, a lane after the other. Every operation runs over whole vectors: what
-// lies past the last unit is computed and never stored or summed, so that no lane's bits depend on how many there are.
+// A frame is a few lanes and a block of units. An operand is a register, which holds a block for each lane, or an array, whose
+// rows are read and written where they lie. Every operation goes lane by lane over whole vectors; what lies past the last unit
+// is neither read nor written, so that no lane's bits depend on how many there are.
 #pragma once
 
 #include "math.h"
@@ -10,17 +11,48 @@
 namespace elman {
 namespace {
 
-// Where an execution takes place: `lanes` lanes from the first one that `pointers` shows, the units [unit, unit + valid).
+constexpr int kMaxLanes = 8;  // lanes of a frame
+
+// Where an execution takes place: `lanes` lanes from the first one that `rows` shows, the units [unit, unit + units).
 template <class T>
 struct Frame {
-    T* registers;
-    ptrdiff_t register_stride;
     int lanes;
-    int block;           // units of a block
-    int unit, valid;     // first unit, and how many of the block there are
-    T* const* pointers;  // [array][pointer_stride]: the row of each lane
-    int pointer_stride;
-    T* sums;             // [sum][pointer_stride][width]
+    int unit, units;
+    T* const* registers;  // [register][kMaxLanes]
+    T* const* rows;       // [array][stride]
+    ptrdiff_t stride;
+    T* sums;              // [sum][stride][width]
+};
+
+// An operand: a row for each lane, and where the block begins in it.
+template <class T>
+struct Place {
+    T* const* row;
+    ptrdiff_t unit;
+};
+
+template <class T>
+ELMAN_INLINE Place<T> place(const Frame<T>& f, int32_t operand) {
+    if (operand >= 0) return {f.registers + static_cast<ptrdiff_t>(operand) * kMaxLanes, 0};
+    return {f.rows + ~operand * f.stride, f.unit};
+}
+
+// What an operation reads of one lane: a row, or one number that stands for all units.
+template <class T, bool SPREAD>
+struct Source {
+    const T* row;
+    vec<T> all;
+    ELMAN_INLINE Source(const Place<T>& p, int lane) : row(p.row[lane] + (SPREAD ? 0 : p.unit)), all{} {
+        if constexpr (SPREAD) all = broadcast<T>(*row);
+    }
+    ELMAN_INLINE vec<T> at(int u) const {
+        if constexpr (SPREAD) return all;
+        return load<T>(row + u);
+    }
+    ELMAN_INLINE vec<T> part(int u, int count) const {
+        if constexpr (SPREAD) return all;
+        return count == 1 ? broadcast<T>(row[u]) : load_part<T>(row + u, count);
+    }
 };
 
 template <class T>
@@ -42,132 +74,128 @@ ELMAN_INLINE void store_row(T* to, const T* from, int valid) {
     if (u < valid) store_part<T>(to + u, load<T>(from + u), valid - u);
 }
 
-// The block of an array's rows into a register.
-template <class T>
-void load_block(const Frame<T>& f, int array, T* to) {
-    T* const* rows = f.pointers + static_cast<ptrdiff_t>(array) * f.pointer_stride;
-    if (f.valid < f.block) {
-        for (int lane = 0; lane < f.lanes; ++lane) load_row<T>(to + lane * f.block, rows[lane] + f.unit, f.block, f.valid);
-        return;
+// One operation on vectors; `unrolled` says how many of them the code takes at a time.
+template <class T, int OP>
+struct Operation {
+    static constexpr bool heavy = OP >= kSigmoid && OP <= kSqrt;
+    static constexpr int unrolled = heavy ? 1 : 4;
+
+    ELMAN_INLINE static vec<T> one_or_zero(mask<T> m) { return select(m, broadcast<T>(1), vec<T>{}); }
+
+    ELMAN_INLINE static vec<T> of(vec<T> a, vec<T> b, vec<T> c) {
+        if constexpr (OP == kCopy) return a;
+        if constexpr (OP == kAdd) return a + b;
+        if constexpr (OP == kSub) return a - b;
+        if constexpr (OP == kMul) return a * b;
+        if constexpr (OP == kDiv) return a / b;
+        if constexpr (OP == kNeg) return -a;
+        if constexpr (OP == kRelu) return select(a < 0, vec<T>{}, a);
+        if constexpr (OP == kAbs) return abs<T>(a);
+        if constexpr (OP == kSigmoid) return sigmoid<T>(a);
+        if constexpr (OP == kTanh) return tanh<T>(a);
+        if constexpr (OP == kExp) return exp<T>(a);
+        if constexpr (OP == kLog) return log<T>(a);
+        if constexpr (OP == kSoftplus) return softplus<T>(a);
+        if constexpr (OP == kSqrt) return sqrt<T>(a);
+        if constexpr (OP == kMinimum) return vmin(a, b);
+        if constexpr (OP == kMaximum) return vmax(a, b);
+        if constexpr (OP == kGreater) return one_or_zero(a > b);
+        if constexpr (OP == kGreaterEqual) return one_or_zero(a >= b);
+        if constexpr (OP == kWhere) return select(a != 0, b, c);
+        if constexpr (OP == kMultiplyAdd) return a * b + c;
+        if constexpr (OP == kMultiplySub) return a * b - c;
+        if constexpr (OP == kNegMultiplyAdd) return c - a * b;
+        return a;
     }
+};
+
+// Runs an operation over a frame; bit k of SPREAD says that operand k is one number for all units.
+template <class T, int OP, int SPREAD>
+void run_operation(const Instruction& code, const Frame<T>& f) {
+    using Op = Operation<T, OP>;
+    constexpr int width = Vector<T>::width, span = Op::unrolled * width;
+    const Place<T> y = place(f, code.target), pa = place(f, code.a), pb = place(f, code.b), pc = place(f, code.c);
     for (int lane = 0; lane < f.lanes; ++lane) {
-        const T* from = rows[lane] + f.unit;
-        for (int u = 0; u < f.block; u += Vector<T>::width, to += Vector<T>::width) store<T>(to, load<T>(from + u));
-    }
-}
-
-template <class T>
-void load_scalars(const Frame<T>& f, int array, T* to) {
-    T* const* rows = f.pointers + static_cast<ptrdiff_t>(array) * f.pointer_stride;
-    for (int lane = 0; lane < f.lanes; ++lane)
-        for (int u = 0; u < f.block; u += Vector<T>::width) store<T>(to + lane * f.block + u, broadcast<T>(rows[lane][0]));
-}
-
-template <class T>
-void store_block(const Frame<T>& f, int array, const T* from) {
-    T* const* rows = f.pointers + static_cast<ptrdiff_t>(array) * f.pointer_stride;
-    for (int lane = 0; lane < f.lanes; ++lane) store_row<T>(rows[lane] + f.unit, from + lane * f.block, f.valid);
-}
-
-template <class T>
-void add_block(const Frame<T>& f, int array, const T* from) {
-    constexpr int width = Vector<T>::width;
-    T* const* rows = f.pointers + static_cast<ptrdiff_t>(array) * f.pointer_stride;
-    for (int lane = 0; lane < f.lanes; ++lane, from += f.block) {
-        T* to = rows[lane] + f.unit;
+        const Source<T, (SPREAD & 1) != 0> a(pa, lane);
+        const Source<T, (SPREAD & 2) != 0> b(pb, lane);
+        const Source<T, (SPREAD & 4) != 0> c(pc, lane);
+        T* to = y.row[lane] + y.unit;
         int u = 0;
-        for (; u + width <= f.valid; u += width) store<T>(to + u, load<T>(to + u) + load<T>(from + u));
-        if (u < f.valid) store_part<T>(to + u, load_part<T>(to + u, f.valid - u) + load<T>(from + u), f.valid - u);
+        for (; u + span <= f.units; u += span) {
+            vec<T> v[Op::unrolled];
+            for (int j = 0; j < Op::unrolled; ++j) v[j] = Op::of(a.at(u + j * width), b.at(u + j * width), c.at(u + j * width));
+            for (int j = 0; j < Op::unrolled; ++j) store<T>(to + u + j * width, v[j]);
+        }
+        for (; u + width <= f.units; u += width) store<T>(to + u, Op::of(a.at(u), b.at(u), c.at(u)));
+        const int rest = f.units - u;
+        if (rest == 1)
+            to[u] = Op::of(a.part(u, 1), b.part(u, 1), c.part(u, 1))[0];
+        else if (rest > 1)
+            store_part<T>(to + u, Op::of(a.part(u, rest), b.part(u, rest), c.part(u, rest)), rest);
     }
 }
 
 // Adds a block to the running sums of its lanes: vector by vector, units ascending, whatever the lanes.
 template <class T>
-void add_to_sums(const Frame<T>& f, int sum, const T* from) {
+void add_to_sums(const Instruction& code, const Frame<T>& f) {
     constexpr int width = Vector<T>::width;
+    const Place<T> pa = place(f, code.a);
     for (int lane = 0; lane < f.lanes; ++lane) {
-        T* total = f.sums + (static_cast<ptrdiff_t>(sum) * f.pointer_stride + lane) * width;
+        const Source<T, false> a(pa, lane);
+        T* total = f.sums + (static_cast<ptrdiff_t>(code.target) * f.stride + lane) * width;
         vec<T> v = f.unit == 0 ? vec<T>{} : load<T>(total);
-        const T* row = from + lane * f.block;
         int u = 0;
-        for (; u + width <= f.valid; u += width) v += load<T>(row + u);
-        if (u < f.valid) v += load_part<T>(row + u, f.valid - u);
+        for (; u + width <= f.units; u += width) v += a.at(u);
+        if (u < f.units) v += load_part<T>(a.row + u, f.units - u);
         store<T>(total, v);
     }
 }
 
 template <class T>
 T sum_of(const T* total) {
-    T sum = total[0];
-    for (int i = 1; i < Vector<T>::width; ++i) sum += total[i];
-    return sum;
-}
-
-template <class T, class F>
-ELMAN_INLINE void map(T* y, const T* a, int n, F f) {
-    for (int i = 0; i < n; i += Vector<T>::width) store<T>(y + i, f(load<T>(a + i)));
-}
-
-template <class T, class F>
-ELMAN_INLINE void map(T* y, const T* a, const T* b, int n, F f) {
-    for (int i = 0; i < n; i += Vector<T>::width) store<T>(y + i, f(load<T>(a + i), load<T>(b + i)));
-}
-
-// The larger (smaller) of two, a NaN where either is one.
-template <class T>
-ELMAN_INLINE vec<T> one_or_zero(mask<T> m) {
-    return select(m, broadcast<T>(1), vec<T>{});
+    T part[Vector<T>::width];
+    for (int i = 0; i < Vector<T>::width; ++i) part[i] = total[i];
+    for (int half = Vector<T>::width / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) part[i] += part[i + half];
+    return part[0];
 }
 
 template <class T>
-[[gnu::noinline]] void compute(int op, T* y, const T* a, const T* b, const T* c, int n) {
-    using V = vec<T>;
-    switch (op) {
-        case kCopy: return map(y, a, n, [](V v) { return v; });
-        case kAdd: return map(y, a, b, n, [](V v, V w) { return v + w; });
-        case kSub: return map(y, a, b, n, [](V v, V w) { return v - w; });
-        case kMul: return map(y, a, b, n, [](V v, V w) { return v * w; });
-        case kDiv: return map(y, a, b, n, [](V v, V w) { return v / w; });
-        case kNeg: return map(y, a, n, [](V v) { return -v; });
-        case kSigmoid: return map(y, a, n, [](V v) { return sigmoid<T>(v); });
-        case kTanh: return map(y, a, n, [](V v) { return tanh<T>(v); });
-        case kRelu: return map(y, a, n, [](V v) { return select(v < 0, V{}, v); });
-        case kExp: return map(y, a, n, [](V v) { return exp<T>(v); });
-        case kLog: return map(y, a, n, [](V v) { return log<T>(v); });
-        case kSoftplus: return map(y, a, n, [](V v) { return softplus<T>(v); });
-        case kAbs: return map(y, a, n, [](V v) { return abs<T>(v); });
-        case kSqrt: return map(y, a, n, [](V v) { return sqrt<T>(v); });
-        case kMinimum: return map(y, a, b, n, [](V v, V w) { return vmin(v, w); });
-        case kMaximum: return map(y, a, b, n, [](V v, V w) { return vmax(v, w); });
-        case kGreater: return map(y, a, b, n, [](V v, V w) { return one_or_zero<T>(v > w); });
-        case kGreaterEqual: return map(y, a, b, n, [](V v, V w) { return one_or_zero<T>(v >= w); });
-        default:
-            for (int i = 0; i < n; i += Vector<T>::width)
-                store<T>(y + i, select(load<T>(a + i) != 0, load<T>(b + i), load<T>(c + i)));
-    }
+using Runner = void (*)(const Instruction&, const Frame<T>&);
+
+// The runners of an operation by `spread`; an operand that it does not take is never spread.
+template <class T, int OP>
+struct Runners {
+    static constexpr int operands = OP == kWhere || OP >= kMultiplyAdd                            ? 3
+                                    : OP <= kDiv || (OP >= kMinimum && OP <= kGreaterEqual) ? 2
+                                                                                                 : 1;
+    template <int SPREAD>
+    static constexpr Runner<T> of = run_operation<T, OP, (SPREAD & ((1 << operands) - 1))>;
+    static constexpr Runner<T> all[8] = {of<0>, of<1>, of<2>, of<3>, of<4>, of<5>, of<6>, of<7>};
+};
+
+template <class T>
+Runner<T> runner(int op, int spread) {
+#define ELMAN_RUNNERS(OP) Runners<T, OP>::all
+    static constexpr const Runner<T>* table[kSum] = {
+        ELMAN_RUNNERS(kAdd),     ELMAN_RUNNERS(kSub),         ELMAN_RUNNERS(kMul),         ELMAN_RUNNERS(kDiv),
+        ELMAN_RUNNERS(kCopy),    ELMAN_RUNNERS(kNeg),         ELMAN_RUNNERS(kRelu),        ELMAN_RUNNERS(kAbs),
+        ELMAN_RUNNERS(kSigmoid), ELMAN_RUNNERS(kTanh),        ELMAN_RUNNERS(kExp),         ELMAN_RUNNERS(kLog),
+        ELMAN_RUNNERS(kSoftplus), ELMAN_RUNNERS(kSqrt),       ELMAN_RUNNERS(kMinimum),     ELMAN_RUNNERS(kMaximum),
+        ELMAN_RUNNERS(kGreater), ELMAN_RUNNERS(kGreaterEqual), ELMAN_RUNNERS(kWhere),      ELMAN_RUNNERS(kMultiplyAdd),
+        ELMAN_RUNNERS(kMultiplySub), ELMAN_RUNNERS(kNegMultiplyAdd)};
+#undef ELMAN_RUNNERS
+    return table[op][spread];
 }
 
 template <class T>
 void execute(const Phase& phase, const Frame<T>& f) {
-    const int n = f.lanes * f.block;
-    int sum = 0;
     for (int i = 0; i < phase.code; ++i) {
         const Instruction& code = phase.instruction[i];
-        T* y = f.registers + code.target * f.register_stride;
-        const T* a = f.registers + code.a * f.register_stride;
-        switch (code.op) {
-            case kLoad: load_block(f, code.array, y); break;
-            case kLoadScalar: load_scalars(f, code.array, y); break;
-            case kStore: store_block(f, code.array, a); break;
-            case kAccumulate: add_block(f, code.array, a); break;
-            case kSum: add_to_sums(f, sum++, a); break;
-            case kConstant:
-                for (int u = 0; u < n; u += Vector<T>::width) store<T>(y + u, broadcast<T>(static_cast<T>(code.value)));
-                break;
-            default:
-                compute<T>(code.op, y, a, f.registers + code.b * f.register_stride,
-                           f.registers + code.c * f.register_stride, n);
-        }
+        if (code.op == kSum)
+            add_to_sums(code, f);
+        else
+            runner<T>(code.op, code.spread)(code, f);
     }
 }
 

@@ -10,20 +10,16 @@ namespace {
 
 template <class T>
 void apply(int op, const T* a, const T* b, const T* c, T* y, int64_t n) {
-    constexpr int width = Vector<T>::width;
-    alignas(64) T in[3][width], out[width];
-    for (int64_t i = 0; i < n; i += width) {
-        const int valid = static_cast<int>(n - i < width ? n - i : width);
-        load_row<T>(in[0], a + i, width, valid);
-        load_row<T>(in[1], b + i, width, valid);
-        load_row<T>(in[2], c + i, width, valid);
-        compute<T>(op, out, in[0], in[1], in[2], width);
-        store_row<T>(y + i, out, valid);
-    }
+    const T* operands[] = {a, b, c, y};
+    T* rows[4];
+    for (int k = 0; k < 4; ++k) rows[k] = const_cast<T*>(operands[k]);
+    const Instruction code{op, ~3, ~0, ~1, ~2, 0, -1};
+    const Frame<T> frame{1, 0, static_cast<int>(n), nullptr, rows, 1, nullptr};
+    runner<T>(op, 0)(code, frame);
 }
 
 template <class T>
-constexpr IsaFunctions<T> functions{Vector<T>::width, block_vectors<T>, panel_size<T>, pack<T>,     run<T>,
+constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T>, panel_size<T>, pack<T>,     run<T>,
                                     outer<T>,         column_sum<T>,    token_sum<T>,  apply<T>};
 
 }  // namespace

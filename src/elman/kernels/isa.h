@@ -9,8 +9,8 @@ namespace elman {
 template <class T>
 struct IsaFunctions {
     int width;  // elements of a vector
-    // Vectors in a block of units of a phase with so many chains.
-    int (*block_vectors)(int chains, int size);
+    // Sets how a phase is cut into blocks and groups of lanes.
+    void (*shape)(Phase&);
     // Elements that the panel of a link takes.
     size_t (*panel_size)(const Phase&, const Link&);
     // Lay the matrices of a link out in the order in which its tiles read them; views are by product.

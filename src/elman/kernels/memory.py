@@ -39,7 +39,7 @@ class StateMemory:
 
 @dataclass(frozen=True)
 class Block:
-    """Arrays that lie side by side in one row of `width` elements a step."""
+    """Arrays that share memory of `width` elements a step: side by side in a row, or one behind the other."""
 
     arrays: tuple[Array, ...]
     width: int
@@ -54,7 +54,16 @@ class Block:
             width += -(-size_of(array.size, sizes) // 16) * 16
         return cls(tuple(arrays), width, offsets)
 
-    def rows(self, address: int, is_double: bool, tokens: int = 0) -> dict[Array, Rows]:
-        """Where each array lies in a block at this address."""
+    def table(self, address: int, is_double: bool, tokens: int) -> dict[Array, Rows]:
+        """Where each array lies in a table with a row for each token, which holds all arrays side by side."""
         item = 8 if is_double else 4
         return {array: Rows(address + item * offset, self.width, tokens) for array, offset in self.offsets.items()}
+
+    def rows(self, address: int, is_double: bool, steps: int) -> dict[Array, Rows]:
+        """Where each array lies, all its rows together: a stream that the processor fetches ahead."""
+        item = 8 if is_double else 4
+        ends = [*self.offsets.values(), self.width][1:]
+        return {
+            array: Rows(address + item * offset * steps, end - offset)
+            for (array, offset), end in zip(self.offsets.items(), ends, strict=True)
+        }

@@ -4,22 +4,41 @@
 // link's row of vectors, which is cut into tiles; the panel is [block][tile][k][vector of the tile][unit], zero past the last unit.
 #pragma once
 
-#include "program.h"
+#include "interpret.h"
 #include "tile.h"
 
 namespace elman {
 namespace {
 
+constexpr int kRunVectors = 32;              // vectors that an operation goes over where no tile decides it
+constexpr size_t kPanelBytes = 512 * 1024;  // panels of a block, which all lanes read: half of a second-level cache
+
+// How a phase is cut: units into blocks for the tiles, these into what its code runs over; lanes into groups.
 template <class T>
-int block_vectors(int chains, int size) {
-    const int wanted = chains == 0 ? 4 : chains == 1 ? 4 : chains == 2 ? 2 : 1;
-    const int most = static_cast<int>(ceil_div(size, Vector<T>::width));
-    return wanted < most ? wanted : most;
+void shape(Phase& phase) {
+    const int most = static_cast<int>(ceil_div(phase.size, Vector<T>::width));
+    const int wanted = phase.chains == 0 ? 4 : phase.chains == 1 ? 4 : phase.chains == 2 ? 2 : 1;
+    phase.vectors = wanted < most ? wanted : most;
+    size_t bytes = 1;
+    for (int l = 0; l < phase.links; ++l)
+        bytes += sizeof(T) * phase.link[l].depth * phase.link[l].products * phase.vectors * Vector<T>::width;
+    const int wide = (phase.links ? kRunVectors / 2 : kRunVectors) / phase.vectors;
+    const int fitting = static_cast<int>(kPanelBytes / bytes), blocks = static_cast<int>(ceil_div(most, phase.vectors));
+    phase.tiles = wide < fitting ? wide : fitting;
+    phase.tiles = phase.tiles < 1 ? 1 : phase.tiles > blocks ? blocks : phase.tiles;
+    const int lanes = kRunVectors / most;
+    phase.lanes = lanes < 1 ? 1 : lanes > kMaxLanes ? kMaxLanes : lanes;
 }
 
 template <class T>
 int block_units(const Phase& phase) {
     return phase.vectors * Vector<T>::width;
+}
+
+// Units that the code of a phase runs over at once.
+template <class T>
+int code_units(const Phase& phase) {
+    return phase.tiles * block_units<T>(phase);
 }
 
 template <class T>

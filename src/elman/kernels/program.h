@@ -9,39 +9,42 @@
 
 namespace elman {
 
-// Operations of the pointwise program. The names that Python sees stand in program.cc in the same order.
+// Operations of the pointwise program, in groups: two operands, one, one and a function, two, three. The names that Python sees
+// stand in bound.cc in the same order.
 enum Op : int32_t {
-    kLoad,        // target <- array, one row a lane
-    kLoadScalar,  // target <- the single element of array, spread over the units
-    kStore,       // array <- a
-    kAccumulate,  // array <- array + a
-    kSum,         // array <- sum of a over all units, complete when the phase ends
-    kConstant,    // target <- value
-    kCopy,
     kAdd,
     kSub,
     kMul,
     kDiv,
+    kCopy,
     kNeg,
+    kRelu,
+    kAbs,
     kSigmoid,
     kTanh,
-    kRelu,
     kExp,
     kLog,
     kSoftplus,
-    kAbs,
     kSqrt,
     kMinimum,
     kMaximum,
     kGreater,
     kGreaterEqual,
     kWhere,
+    kMultiplyAdd,     // a * b + c, rounded once
+    kMultiplySub,     // a * b - c
+    kNegMultiplyAdd,  // c - a * b
+    kSum,             // the sum of a over all units, complete when the phase ends
     kOpCount
 };
 
+// target <- op(a, b, c). An operand is a register, or ~k for array k, whose rows are read or written in place; `spread` has a
+// bit for each operand that is a single number in a phase of vectors. A sum's target is its place among the sums of the phase,
+// and `array` where it goes.
 struct Instruction {
-    int32_t op, target, a, b, c, array;
-    double value;
+    int32_t op, target, a, b, c;
+    int32_t spread;
+    int32_t array;
 };
 
 // One product of a link: which chain it is added to, and which matrix it multiplies by.
@@ -60,7 +63,9 @@ struct Link {
 
 struct Phase {
     int32_t size;       // units
-    int32_t vectors;    // vectors in a block of units
+    int32_t vectors;    // vectors in a block of units, for the tiles
+    int32_t tiles;      // such blocks that the code runs over at once
+    int32_t lanes;      // lanes that go together through phases without products
     int32_t chains;
     const int32_t* starts;  // an array for each chain, or -1
     int32_t links;
@@ -69,6 +74,8 @@ struct Phase {
     const Instruction* instruction;
     int32_t registers;
     int32_t sums;       // how many kSum
+    int32_t touched;    // arrays whose rows move from step to step and that the code, of the whole run, reads or writes
+    const int32_t* touch;
 };
 
 enum class Kind : int32_t {
@@ -79,12 +86,14 @@ enum class Kind : int32_t {
     kBefore,   // what the forward state `index` was before the step (in the derivative's program)
     kScratch,  // memory of the lane
     kSummed,   // base + lane * stride
+    kConstant, // number `index` of the program
 };
 
 struct Array {
     Kind kind;
     int32_t index;
     int32_t size;
+    int32_t turns;  // scratch that only lanes going together use: their number, so that all such groups share it; else 0
 };
 
 struct Program {
@@ -97,6 +106,7 @@ struct Program {
     int32_t registers;   // the most of any phase
     int32_t sums;        // the most of any phase
     int32_t panels;
+    const double* number;  // what constants are
 };
 
 // Memory of one array. kRow: the row of step `row` is base + (rows ? rows[row] : row) * stride; kSummed: of lane `lane` of the

@@ -1,7 +1,8 @@
 // The walk: lanes go through their sequences step by step, every step goes through the phases of the program.
 //
-// A worker owns some lanes and needs nobody else. At each step it points every array at each lane's row, then runs the phases:
-// block of units by block of units, a few lanes at a time, first the chains of matrix products and at once the code on them.
+// A worker owns some lanes and needs nobody else. At each step it points every array at each lane's row, then runs the phases.
+// A phase with products goes block of units by block of units, a few lanes at a time, first the chains and at once the code on
+// them. Through phases without products a few lanes go together from the first to the last, in the first-level cache.
 #pragma once
 
 #include "interpret.h"
@@ -78,33 +79,42 @@ private:
         lanes_ = arena.take<Lane>(capacity_);
         carry_ = arena.take<T*>(static_cast<size_t>(p.recurrents) * capacity_);
         next_ = arena.take<T*>(static_cast<size_t>(p.recurrents) * capacity_);
-        int widest = 1;
         for (int k = 0; k < p.phases; ++k) {
-            const int units = block_units<T>(p.phase[k]);
-            widest = units > widest ? units : widest;
+            const int units = code_units<T>(p.phase[k]);
+            width_ = units > width_ ? units : width_;
         }
-        registers_ = arena.take<T>(static_cast<size_t>(p.registers) * kMaxRows * widest);
+        T* registers = arena.take<T>(static_cast<size_t>(p.registers) * kMaxLanes * width_);
+        registers_ = arena.take<T*>(static_cast<size_t>(p.registers) * kMaxLanes);
+        for (int r = 0; arena.memory && r < p.registers * kMaxLanes; ++r) registers_[r] = registers + r * width_;
+        numbers_ = arena.take<T>(static_cast<size_t>(p.arrays));
         sums_ = arena.take<T>(static_cast<size_t>(p.sums) * capacity_ * Vector<T>::width);
         scratch_ = arena;
         for (int k = 0; k < p.arrays; ++k)
-            if (p.array[k].kind == Kind::kScratch) arena.take<T>(static_cast<size_t>(p.array[k].size) * capacity_);
+            if (p.array[k].kind == Kind::kScratch) arena.take<T>(static_cast<size_t>(p.array[k].size) * scratch_rows(p.array[k]));
         turns_ = arena;
         for (int r = 0; run_.plan && r < p.recurrents; ++r)
             if (!run_.recurrents[r].sequence) arena.take<T>(static_cast<size_t>(2) * capacity_ * run_.recurrents[r].size);
     }
 
+    int scratch_rows(const Array& array) const { return array.turns ? array.turns : capacity_; }
+
     T*& pointer(int array, int lane) { return pointers_[static_cast<ptrdiff_t>(array) * capacity_ + lane]; }
 
     static T* row_of(const Binding<T>& b, int64_t row) { return b.base + (b.rows ? b.rows[row] : row) * b.stride; }
 
-    // What does not move from step to step: parameters and scratch rows.
+    // What does not move from step to step: parameters, numbers and scratch rows.
     void point_fixed(int k) {
         const Array& array = program_.array[k];
         if (array.kind == Kind::kVector)
             for (int i = 0; i < capacity_; ++i) pointer(k, i) = run_.bindings[k].base;
+        if (array.kind == Kind::kConstant) {
+            numbers_[k] = static_cast<T>(program_.number[array.index]);
+            for (int i = 0; i < capacity_; ++i) pointer(k, i) = numbers_ + k;
+        }
         if (array.kind == Kind::kScratch) {
-            T* rows = scratch_.template take<T>(static_cast<size_t>(array.size) * capacity_);
-            for (int i = 0; i < capacity_; ++i) pointer(k, i) = rows + static_cast<ptrdiff_t>(i) * array.size;
+            const int count = scratch_rows(array);
+            T* rows = scratch_.template take<T>(static_cast<size_t>(array.size) * count);
+            for (int i = 0; i < capacity_; ++i) pointer(k, i) = rows + static_cast<ptrdiff_t>(i % count) * array.size;
         }
     }
 
@@ -176,71 +186,113 @@ private:
     }
 
     void phases(int active) {
-        for (int k = 0; k < program_.phases; ++k) run_phase(program_.phase[k], active);
+        for (int k = 0; k < program_.phases;) {
+            if (program_.phase[k].links) {
+                run_chains(program_.phase[k++], active);
+                continue;
+            }
+            int end = k + 1;
+            while (end < program_.phases && !program_.phase[end].links) ++end;
+            const int group = program_.phase[k].lanes;
+            for (int lane = 0; lane < active; lane += group) {
+                const int next = lane + group;
+                if (next < active) fetch(program_.phase[k], next, active - next < group ? active - next : group, 0, 1 << 30);
+                for (int j = k; j < end; ++j) run_code(program_.phase[j], lane, active - lane < group ? active - lane : group);
+            }
+            k = end;
+        }
     }
 
-    void run_phase(const Phase& phase, int active) {
-        const int block = block_units<T>(phase);
-        int rows = kMaxRows;
+    // Asks for the rows that code will touch, while there is other work to do: their streams are too short for the processor to see.
+    void fetch(const Phase& phase, int lane, int lanes, int unit, int units) const {
+        constexpr int line = 64 / sizeof(T);
+        for (int k = 0; k < phase.touched; ++k) {
+            const int array = phase.touch[k], size = program_.array[array].size, rest = size - unit;
+            const int count = rest < units ? rest : units;
+            for (int i = lane; i < lane + lanes; ++i) {
+                const T* row = pointers_[static_cast<ptrdiff_t>(array) * capacity_ + i] + unit;
+                for (int u = 0; u < count; u += line) __builtin_prefetch(row + u, 0, 2);
+            }
+        }
+    }
+
+    // The part of a phase that some lanes and a block of units are.
+    Frame<T> frame(const Phase& phase, int lane, int lanes, int unit) const {
+        const int block = code_units<T>(phase), rest = phase.size - unit;
+        return {lanes,  unit, rest < block ? rest : block, registers_, pointers_ + lane, capacity_,
+                sums_ + static_cast<ptrdiff_t>(lane) * Vector<T>::width};
+    }
+
+    void run_code(const Phase& phase, int lane, int lanes) {
+        for (int unit = 0; unit < phase.size; unit += code_units<T>(phase)) {
+            const Frame<T> f = frame(phase, lane, lanes, unit);
+            begin_chains(phase, f);
+            execute(phase, f);
+        }
+        if (phase.sums) finish_sums(phase, lane, lanes);
+    }
+
+    void run_chains(const Phase& phase, int active) {
+        int rows = kMaxLanes;
         for (int l = 0; l < phase.links; ++l) {
             const TileSplit split(phase.link[l].products * phase.vectors);
             const int most = rows_for(static_cast<int>(ceil_div(split.vectors, split.tiles)));
             rows = most < rows ? most : rows;
         }
         const int parts = static_cast<int>(ceil_div(active, rows));
-        for (int b = 0; b < block_count<T>(phase); ++b) {
+        for (int unit = 0; unit < phase.size; unit += code_units<T>(phase)) {
             for (int part = 0; part < parts; ++part) {
                 const int lane = static_cast<int>(share(active, parts, part));
-                Frame<T> frame;
-                frame.lanes = static_cast<int>(share(active, parts, part + 1)) - lane;
-                frame.registers = registers_;
-                frame.register_stride = static_cast<ptrdiff_t>(kMaxRows) * block;
-                frame.block = block;
-                frame.unit = b * block;
-                frame.valid = phase.size - frame.unit < block ? phase.size - frame.unit : block;
-                frame.pointers = pointers_ + lane;
-                frame.pointer_stride = capacity_;
-                frame.sums = sums_ + static_cast<ptrdiff_t>(lane) * Vector<T>::width;
-                chains(phase, b, frame);
-                execute(phase, frame);
+                const Frame<T> f = frame(phase, lane, static_cast<int>(share(active, parts, part + 1)) - lane, unit);
+                fetch(phase, lane, f.lanes, unit, f.units);
+                begin_chains(phase, f);
+                for (int u = 0; u < f.units; u += block_units<T>(phase)) multiply(phase, f, u);
+                execute(phase, f);
             }
         }
-        if (phase.sums) finish_sums(phase, active);
+        if (phase.sums) finish_sums(phase, 0, active);
     }
 
-    void chains(const Phase& phase, int block, const Frame<T>& frame) {
-        for (int c = 0; c < phase.chains; ++c) {
-            T* chain = frame.registers + c * frame.register_stride;
-            if (phase.starts[c] >= 0)
-                load_block(frame, phase.starts[c], chain);
-            else
-                __builtin_memset(chain, 0, sizeof(T) * frame.lanes * frame.block);
-        }
+    void begin_chains(const Phase& phase, const Frame<T>& f) {
+        const int block = code_units<T>(phase);
+        for (int c = 0; c < phase.chains; ++c)
+            for (int lane = 0; lane < f.lanes; ++lane) {
+                T* chain = f.registers[c * kMaxLanes + lane];
+                if (phase.starts[c] >= 0)
+                    load_row<T>(chain, f.rows[phase.starts[c] * f.stride + lane] + f.unit, block, f.units);
+                else
+                    __builtin_memset(chain, 0, sizeof(T) * block);
+            }
+    }
+
+    // Adds the products of one block of units, the u-th of the frame and those behind it, to their chains.
+    void multiply(const Phase& phase, const Frame<T>& f, int u) {
+        const int block = (f.unit + u) / block_units<T>(phase);
         for (int l = 0; l < phase.links; ++l) {
             const Link& link = phase.link[l];
             const TileSplit split(link.products * phase.vectors);
             const T* panel = run_.panels[link.panel] + block_panel<T>(phase, link) * block;
-            T* const* rows = frame.pointers + static_cast<ptrdiff_t>(link.source) * frame.pointer_stride;
+            T* const* rows = f.rows + static_cast<ptrdiff_t>(link.source) * f.stride;
             for (int t = 0; t < split.tiles; ++t) {
                 T* out[kMaxVectors];
                 for (int j = 0; j < split.width(t); ++j) {
                     const int place = split.begin(t) + j;
-                    out[j] = frame.registers + link.product[place / phase.vectors].chain * frame.register_stride +
+                    out[j] = f.registers[link.product[place / phase.vectors].chain * kMaxLanes] + u +
                              place % phase.vectors * Vector<T>::width;
                 }
-                tile_of<T>(frame.lanes, split.width(t))(link.depth, rows, panel, out, frame.block);
+                tile_of<T>(f.lanes, split.width(t))(link.depth, rows, panel, out, width_);
                 panel += static_cast<size_t>(link.depth) * split.width(t) * Vector<T>::width;
             }
         }
     }
 
-    void finish_sums(const Phase& phase, int active) {
-        int sum = 0;
+    void finish_sums(const Phase& phase, int lane, int lanes) {
         for (int c = 0; c < phase.code; ++c) {
-            if (phase.instruction[c].op != kSum) continue;
-            const T* totals = sums_ + static_cast<ptrdiff_t>(sum++) * capacity_ * Vector<T>::width;
-            for (int i = 0; i < active; ++i)
-                pointer(phase.instruction[c].array, i)[0] = sum_of<T>(totals + static_cast<ptrdiff_t>(i) * Vector<T>::width);
+            const Instruction& code = phase.instruction[c];
+            if (code.op != kSum) continue;
+            const T* totals = sums_ + static_cast<ptrdiff_t>(code.target) * capacity_ * Vector<T>::width;
+            for (int i = lane; i < lane + lanes; ++i)
+                pointer(code.array, i)[0] = sum_of<T>(totals + static_cast<ptrdiff_t>(i) * Vector<T>::width);
         }
     }
 
@@ -251,7 +303,9 @@ private:
     Lane* lanes_;
     T** carry_;  // [recurrent][lane]: the value before the step
     T** next_;   // and where the one after it goes
-    T* registers_;
+    T** registers_;  // [register][lane]: a block of `width_` elements
+    int width_ = 1;
+    T* numbers_;     // [array]: constants
     T* sums_;
     Arena scratch_, turns_;
 };

@@ -34,14 +34,14 @@ def forward(
     if spec.graph.output not in sequences:
         rows[spec.arrays["output", spec.graph.output]] = rows_of(results[0])
     if saved is not None:
-        rows |= engine.saved.rows(saved.data_ptr(), call.is_double)
+        rows |= engine.saved.rows(saved.data_ptr(), call.is_double, steps)
     step = engine.training if training else engine.inference
     if call.tokens is not None:
         table, ids = token_table(spec, step, call.tokens, call.weights)
-        rows |= step.projected.rows(table.data_ptr(), call.is_double, ids.data_ptr())
+        rows |= step.projected.table(table.data_ptr(), call.is_double, ids.data_ptr())
     elif step.splits(call.lanes, steps, threads) and step.projection is not None:
         table = scratch("projected", steps, step.projected.width, weights[0])
-        rows |= step.projected.rows(table.data_ptr(), call.is_double)
+        rows |= step.projected.rows(table.data_ptr(), call.is_double, steps)
         step.projection.run(step.projection.pack(call.places), rows, None, steps, threads)
     else:
         step.whole.run(step.whole.pack(call.places), rows, call.plan, steps, threads, states)
@@ -70,19 +70,19 @@ def backward(
         for port, d, gradient in zip(spec.graph.states, d_finals, d_initial, strict=True)
     }
     rows = call.rows
-    rows |= engine.saved.rows(saved.data_ptr(), call.is_double)
+    rows |= engine.saved.rows(saved.data_ptr(), call.is_double, steps)
     for name, sequence in sequences.items():
         rows[spec.arrays["after", name]] = rows_of(sequence)
     nothing = like.new_zeros(spec.size(spec.graph.output_size))  # must live as long as the kernels run
     rows[spec.arrays["output", "output"]] = Rows(nothing.data_ptr(), 0) if d_output is None else rows_of(d_output)
     block = scratch("kept", steps, engine.kept.width, like)
     sums = like.new_zeros(call.lanes, engine.summed.width)
-    rows |= engine.kept.rows(block.data_ptr(), call.is_double)
-    rows |= engine.summed.rows(sums.data_ptr(), call.is_double)
+    rows |= engine.kept.rows(block.data_ptr(), call.is_double, steps)
+    rows |= engine.summed.rows(sums.data_ptr(), call.is_double, call.lanes)
     step = engine.backward
     step.run(step.pack(call.places), rows, call.plan, steps, threads, adjoints, befores, backward=True)
     call.input_gradients(gradients[: len(inputs)])
-    call.weight_gradients(gradients[len(inputs) + len(initial) :], befores, block, sums)
+    call.weight_gradients(gradients[len(inputs) + len(initial) :], befores)
     return [like.new_empty(0) if gradient is None else gradient for gradient in gradients]
 
 
@@ -135,16 +135,15 @@ class _Call:
             kernel.run(kernel.pack(self.places), self.rows, None, self.steps, self.threads)
 
     def weight_gradients(
-        self, gradients: Sequence[Tensor | None], befores: dict[str, StateMemory], block: Tensor, sums: Tensor
+        self, gradients: Sequence[Tensor | None], befores: dict[str, StateMemory]
     ) -> None:
         """Add to the gradients of the weights, from the rows that backward kept by step and summed by lane."""
         out = self.spec.weights(gradients)
-        kept, summed = block.data_ptr(), sums.data_ptr()
-        self.engine.vector_gradients(self.steps, self.lanes, out, kept, summed, self.threads)
+        self.engine.vector_gradients(self.steps, self.lanes, self.rows, out, self.threads)
         if self.tokens is not None:
-            for name in token_gradients(self.spec, self.engine, self.tokens, gradients, kept, self.threads):
+            for name in token_gradients(self.spec, self.engine, self.tokens, self.rows, gradients, self.threads):
                 del out[name]
-        self.engine.matrix_gradients(self.plan, self.rows, befores, out, kept, self.threads)
+        self.engine.matrix_gradients(self.plan, self.rows, befores, out, self.threads)
 
 
 def _allocate(spec: LayerSpec, steps: int, batch: int, like: Tensor, training: bool) -> list[Tensor]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from elman.emit import Array, memory
 from elman.errors import ShapeError
-from elman.kernels import Engine, Forward, Weight
+from elman.kernels import Engine, Forward, Rows, Weight
 from elman.nn.spec import LayerSpec
 
 
@@ -36,7 +37,7 @@ def token_table(spec: LayerSpec, step: Forward, tokens: Tensor, weights: Sequenc
             columns = spec.member(matrix.name, weights)
             columns = columns if matrix.transposed else columns.T
             columns = columns if present is None else columns[present]
-            first = step.projected.offsets[program.arrays[phase.code[chain].array]]
+            first = step.projected.offsets[program.arrays[memory(phase.code[chain].target)]]
             part, start = table.narrow(1, first, columns.shape[1]), phase.starts[chain]
             if start < 0:
                 part.copy_(columns)
@@ -46,7 +47,12 @@ def token_table(spec: LayerSpec, step: Forward, tokens: Tensor, weights: Sequenc
 
 
 def token_gradients(
-    spec: LayerSpec, engine: Engine, tokens: Tensor, d_weights: Sequence[Tensor | None], kept: int, threads: int
+    spec: LayerSpec,
+    engine: Engine,
+    tokens: Tensor,
+    rows: Mapping[Array, Rows],
+    d_weights: Sequence[Tensor | None],
+    threads: int,
 ) -> set[str]:
     """Add to the input matrices their gradients: sums by token, turned into columns. Gives the matrices' names."""
     found = (g.matrix for g in engine.recurrence.matrix_gradients if g.source.role == "input")
@@ -60,6 +66,6 @@ def token_gradients(
         assert gradient is not None
         table = gradient.new_zeros(len(present), place.rows)
         where = {name: Weight(table.data_ptr(), table.stride(0))}
-        engine.token_gradients(index.data_ptr(), len(tokens), where, kept, threads)
+        engine.token_gradients(index.data_ptr(), len(tokens), rows, where, threads)
         gradient.narrow(0, place.first, place.rows)[:, present] += table.T
     return names

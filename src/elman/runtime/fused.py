@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.emit import Array as Row
+from elman.emit import memory
 from elman.equations import Graph, evaluate
 from elman.kernels import Forward, Packed, Plan, Rows, StateMemory, Weight, default_threads, engine_for
 from elman.kernels.encode import size_of
@@ -67,7 +68,7 @@ class FusedLayer:
                 matrix, start = projection.program.matrices[index], phase.starts[chain]
                 columns = self._parameters[matrix.name]
                 columns = columns if matrix.transposed else columns.T
-                first = self.inference.projected.offsets[projection.program.arrays[phase.code[chain].array]]
+                first = self.inference.projected.offsets[projection.program.arrays[memory(phase.code[chain].target)]]
                 bias = 0 if start < 0 else self._parameters[projection.program.arrays[start].name]
                 table[:, first : first + columns.shape[1]] = columns + bias
         return table
@@ -94,7 +95,7 @@ class FusedStepper:
             self._rows[Row(graph.output, "output", graph.output_size)] = _rows(self._output)
         if layer.table is not None:
             place = (layer.table.ctypes.data, layer.dtype == np.float64, self._tokens.ctypes.data)
-            self._token_rows = self._rows | layer.inference.projected.rows(*place)
+            self._token_rows = self._rows | layer.inference.projected.table(*place)
         self.reset()
 
     @property

@@ -1,0 +1,43 @@
+"""Multiplications and additions made one operation, which rounds once: fused multiply-add."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from elman.equations.graph import PRODUCTS, Node, live
+from elman.equations.sums import count_uses
+
+# By the operation and the argument that is the product: a * b + c, a * b - c and c - a * b.
+_FUSED = {("add", 0): "fma", ("add", 1): "fma", ("sub", 0): "fms", ("sub", 1): "fnma"}
+
+
+def contract(nodes: Sequence[Node], roots: Iterable[int], first: int = 0) -> tuple[Node, ...]:
+    """The nodes, those from `first` on with each sum of a product that nothing else uses as one operation.
+
+    No node moves; a product that has become part of a sum stays, used by nobody. Sums with matrix products are left as
+    they are: they are chains. What is fused depends on the nodes and their roots alone, so that all programs of a step
+    round alike.
+    """
+    found = list(nodes)
+    roots = list(roots)
+    uses = _uses(nodes, roots)
+    matrices: list[bool] = []
+    for index, node in enumerate(nodes):
+        inside = node.op in ("add", "sub", "neg") and any(matrices[arg] for arg in node.args)
+        matrices.append(node.op in PRODUCTS or inside)
+        if index < first or node.op not in ("add", "sub") or inside:
+            continue
+        for place in (0, 1):
+            product = nodes[node.args[place]]
+            if product.op == "mul" and product.size == node.size and uses[node.args[place]] == 1:
+                args = (*product.args, node.args[1 - place])
+                found[index] = replace(node, op=_FUSED[node.op, place], args=args)
+                break
+    return tuple(found)
+
+
+def _uses(nodes: Sequence[Node], roots: Collection[int]) -> list[int]:
+    """How often each node is used by what leads to a root, or as one."""
+    used = live(nodes, roots)
+    return count_uses([node if used[i] else Node("constant") for i, node in enumerate(nodes)], roots)
