@@ -188,10 +188,36 @@ Runner<T> runner(int op, int spread) {
     return table[op][spread];
 }
 
+// Asks for the rows that the next lanes will touch, a few at every operation: their streams are too short for the processor to
+// see, and all at once they would stand in the way.
 template <class T>
-void execute(const Phase& phase, const Frame<T>& f) {
+class Ahead {
+public:
+    Ahead(const Program& program, const Phase& phase, T* const* pointers, ptrdiff_t stride, int lane, int behind)
+        : program_(program), phase_(phase), pointers_(pointers), stride_(stride), lane_(lane), behind_(behind), array_(0) {}
+
+    void row() {
+        if (lane_ >= behind_) return;
+        constexpr int line = 64 / sizeof(T);
+        const int array = phase_.touch[array_], size = program_.array[array].size;
+        const T* from = pointers_[array * stride_ + lane_];
+        for (int u = 0; u < size; u += line) __builtin_prefetch(from + u, 0, 2);
+        if (++array_ == phase_.touched) array_ = 0, ++lane_;
+    }
+
+private:
+    const Program& program_;
+    const Phase& phase_;
+    T* const* pointers_;
+    ptrdiff_t stride_;
+    int lane_, behind_, array_;
+};
+
+template <class T>
+void execute(const Phase& phase, const Frame<T>& f, Ahead<T>& ahead) {
     for (int i = 0; i < phase.code; ++i) {
         const Instruction& code = phase.instruction[i];
+        ahead.row();
         if (code.op == kSum)
             add_to_sums(code, f);
         else

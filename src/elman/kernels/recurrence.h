@@ -195,24 +195,11 @@ private:
             while (end < program_.phases && !program_.phase[end].links) ++end;
             const int group = program_.phase[k].lanes;
             for (int lane = 0; lane < active; lane += group) {
-                const int next = lane + group;
-                if (next < active) fetch(program_.phase[k], next, active - next < group ? active - next : group, 0, 1 << 30);
-                for (int j = k; j < end; ++j) run_code(program_.phase[j], lane, active - lane < group ? active - lane : group);
+                const int next = lane + group, behind = next + group < active ? next + group : active;
+                Ahead<T> ahead(program_, program_.phase[k], pointers_, capacity_, next, behind);
+                for (int j = k; j < end; ++j) run_code(program_.phase[j], lane, active - lane < group ? active - lane : group, ahead);
             }
             k = end;
-        }
-    }
-
-    // Asks for the rows that code will touch, while there is other work to do: their streams are too short for the processor to see.
-    void fetch(const Phase& phase, int lane, int lanes, int unit, int units) const {
-        constexpr int line = 64 / sizeof(T);
-        for (int k = 0; k < phase.touched; ++k) {
-            const int array = phase.touch[k], size = program_.array[array].size, rest = size - unit;
-            const int count = rest < units ? rest : units;
-            for (int i = lane; i < lane + lanes; ++i) {
-                const T* row = pointers_[static_cast<ptrdiff_t>(array) * capacity_ + i] + unit;
-                for (int u = 0; u < count; u += line) __builtin_prefetch(row + u, 0, 2);
-            }
         }
     }
 
@@ -223,11 +210,11 @@ private:
                 sums_ + static_cast<ptrdiff_t>(lane) * Vector<T>::width};
     }
 
-    void run_code(const Phase& phase, int lane, int lanes) {
+    void run_code(const Phase& phase, int lane, int lanes, Ahead<T>& ahead) {
         for (int unit = 0; unit < phase.size; unit += code_units<T>(phase)) {
             const Frame<T> f = frame(phase, lane, lanes, unit);
             begin_chains(phase, f);
-            execute(phase, f);
+            execute(phase, f, ahead);
         }
         if (phase.sums) finish_sums(phase, lane, lanes);
     }
@@ -244,10 +231,10 @@ private:
             for (int part = 0; part < parts; ++part) {
                 const int lane = static_cast<int>(share(active, parts, part));
                 const Frame<T> f = frame(phase, lane, static_cast<int>(share(active, parts, part + 1)) - lane, unit);
-                fetch(phase, lane, f.lanes, unit, f.units);
                 begin_chains(phase, f);
                 for (int u = 0; u < f.units; u += block_units<T>(phase)) multiply(phase, f, u);
-                execute(phase, f);
+                Ahead<T> none(program_, phase, pointers_, capacity_, 0, 0);
+                execute(phase, f, none);
             }
         }
         if (phase.sums) finish_sums(phase, 0, active);
