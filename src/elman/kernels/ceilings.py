@@ -10,8 +10,11 @@ import numpy as np
 from elman.kernels import _kernels
 
 _TURN = 5e-3  # seconds of one measurement: long beside a thread's wake-up, short beside a time slice
+_FEWEST_TURNS = 10
 _ALIGNMENT = 64
 _GRAIN = 1024  # bytes that the reading loop takes at a time
+
+Work = Callable[[int, int], int]  # rounds, threads → what was done
 
 
 def compute_rate(threads: int, *, bfloat16: bool = False, seconds: float = 0.2) -> float:
@@ -24,7 +27,7 @@ def compute_rate(threads: int, *, bfloat16: bool = False, seconds: float = 0.2) 
     """
     if _kernels.ceiling_compute(bfloat16, 1, threads) == 0:
         return 0.0
-    return _best(lambda rounds: _kernels.ceiling_compute(bfloat16, rounds, threads), seconds)
+    return _best(lambda rounds, team: _kernels.ceiling_compute(bfloat16, rounds, team), threads, seconds)
 
 
 def read_rate(bytes_each: int, threads: int, *, seconds: float = 0.2) -> float:
@@ -38,15 +41,23 @@ def read_rate(bytes_each: int, threads: int, *, seconds: float = 0.2) -> float:
     share = max(_GRAIN, bytes_each // _GRAIN * _GRAIN)
     memory = np.ones(share * threads + _ALIGNMENT, np.uint8)
     address = memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT
-    return _best(lambda rounds: _kernels.ceiling_read(address, share, rounds, threads), seconds)
+    return _best(lambda rounds, team: _kernels.ceiling_read(address, share, rounds, team), threads, seconds)
 
 
-def _best(work: Callable[[int], int], seconds: float) -> float:
-    """The highest rate of several turns; other work on the machine only ever lowers it."""
-    rounds, best, end = 1, 0.0, perf_counter() + seconds
-    while perf_counter() < end:
-        begin = perf_counter()
-        amount = work(rounds)
-        best = max(best, amount / (perf_counter() - begin))
-        rounds = max(1, min(int(_TURN * best * rounds / amount), 16 * rounds))
+def _best(work: Work, threads: int, seconds: float) -> float:
+    """The highest rate of many turns; other work on the machine only ever lowers it."""
+    rounds = 1
+    while min(_rate(work, rounds, 1)[1] for _ in range(3)) < _TURN:
+        rounds *= 2
+    best, turns, end = 0.0, 0, perf_counter() + seconds
+    while turns < _FEWEST_TURNS or perf_counter() < end:
+        best, turns = max(best, _rate(work, rounds, threads)[0]), turns + 1
     return best
+
+
+def _rate(work: Work, rounds: int, threads: int) -> tuple[float, float]:
+    """What one turn does in a second, and its seconds."""
+    begin = perf_counter()
+    amount = work(rounds, threads)
+    took = perf_counter() - begin
+    return amount / took, took
