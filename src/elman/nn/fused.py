@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elman.nn import _buffers as buffers
+from elman.nn._library import operation
 from elman.nn.plans import PlanSpec
 from elman.nn.reference import reference
 from elman.nn.spec import LayerSpec, spec_of
@@ -100,30 +101,11 @@ def _again(
 
 
 _COMMON = "str key, SymInt[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights"
-_LIBRARY = torch.library.Library("elman", "FRAGMENT")  # type: ignore[no-untyped-call]
-for _schema, _work, _shapes in (
-    (f"forward({_COMMON}, bool training)", buffers.forward, buffers.fake_forward),
-    (
-        f"backward({_COMMON}, Tensor[] kept, Tensor?[] d_results, bool[] wanted)",
-        buffers.backward,
-        buffers.fake_backward,
-    ),
-):
-    _LIBRARY.define(f"{_schema} -> Tensor[]")  # type: ignore[no-untyped-call]
-    _LIBRARY.impl(_schema.split("(")[0], _work, "CPU")  # type: ignore[no-untyped-call]
-    torch.library.register_fake(f"elman::{_schema.split('(')[0]}", _shapes, lib=_LIBRARY)
-
-
-def _forward(*args: Any) -> list[Tensor]:
-    results: list[Tensor] = torch.ops.elman.forward(*args) if _watched() else buffers.forward(*args)
-    return results
-
-
-def _backward(*args: Any) -> list[Tensor]:
-    results: list[Tensor] = torch.ops.elman.backward(*args) if _watched() else buffers.backward(*args)
-    return results
-
-
-def _watched() -> bool:
-    """Whether the operation must go by torch's dispatcher: into a compiled graph, as one node, or past a mode."""
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+_forward = operation(
+    f"forward({_COMMON}, bool training) -> Tensor[]", lambda *args: buffers.forward(*args), buffers.fake_forward
+)
+_backward = operation(
+    f"backward({_COMMON}, Tensor[] kept, Tensor?[] d_results, bool[] wanted) -> Tensor[]",
+    lambda *args: buffers.backward(*args),
+    buffers.fake_backward,
+)
