@@ -1,130 +1,127 @@
-"""LSTM, GRU and Elman over dense batches: elman.nn, torch.nn, and the same weights in other runtimes."""
+"""LSTM, GRU and Elman over dense batches: elman.nn, torch.nn, and the same weights in other runtimes.
+
+torch.compile is no peer here: it leaves torch's recurrent layers as they are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from itertools import chain
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 import elman.nn
 from elman.bench.contest import Contest, Refused, Results, Side
 from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.torch_sides import autocast, drawn, side
+
+Fused = elman.nn.LSTM | elman.nn.GRU | elman.nn.RNN
+Peers = dict[str, Callable[[], Side]]
 
 GATES = {"lstm": 4, "gru": 3, "elman": 1}
-TORCH: dict[str, Callable[[int, int], torch.nn.RNNBase]] = {
+TORCH: dict[str, Callable[..., torch.nn.RNNBase]] = {
     "lstm": torch.nn.LSTM,
     "gru": torch.nn.GRU,
     "elman": torch.nn.RNN,
 }
-OURS: dict[str, Callable[[int, int], elman.nn.LSTM | elman.nn.GRU | elman.nn.RNN]] = {
-    "lstm": elman.nn.LSTM,
-    "gru": elman.nn.GRU,
-    "elman": elman.nn.RNN,
-}
+OURS: dict[str, Callable[..., Fused]] = {"lstm": elman.nn.LSTM, "gru": elman.nn.GRU, "elman": elman.nn.RNN}
 
-_STEPS = 100
-_FEWEST_STEPS = 20
+_STEPS, _QUICK_STEPS, _FEWEST_STEPS = 100, 50, 20
 _LONGEST = 8e9  # operations of a forward pass; larger cases get fewer steps
-
-Forward = Callable[[], Tensor]
 
 
 def cases(options: Options) -> list[Case]:
     """The grid."""
-    return [
-        Case("layers", cell, mode, hidden, batch, options.steps or steps_for(cell, hidden, batch), dtype, threads)
-        for threads in options.threads
-        for dtype in options.dtypes
-        for cell in options.cells
-        for hidden in options.hidden
-        for batch in options.batch
-        for mode in options.modes
-    ]
+    single = options.cases(
+        "layers",
+        cells=tuple(GATES),
+        modes=("infer", "train"),
+        hidden=(128, 512) if options.quick else (32, 64, 128, 256, 512, 1024),
+        batch=(1, 32) if options.quick else (1, 8, 32, 128),
+        steps=0,
+    )
+    half = options.cases(
+        "layers",
+        cells=tuple(GATES),
+        modes=("infer", "train"),
+        hidden=(512,) if options.quick else (256, 512, 1024),
+        batch=(32,) if options.quick else (32, 128),
+        steps=0,
+        dtypes=("bfloat16",),
+    )
+    return [case if case.steps else replace(case, steps=steps_for(case, options.quick)) for case in chain(single, half)]
 
 
-def steps_for(cell: str, hidden_size: int, batch: int) -> int:
+def steps_for(case: Case, quick: bool) -> int:
     """A hundred steps, and fewer where these would take long."""
-    each = operations(cell, "infer", hidden_size, hidden_size, batch)
-    return max(_FEWEST_STEPS, min(_STEPS, int(_LONGEST / each)))
+    each = operations(case, "infer", case.hidden_size, case.batch)
+    return max(_FEWEST_STEPS, min(_QUICK_STEPS if quick else _STEPS, int(_LONGEST / each)))
 
 
-def operations(cell: str, mode: str, input_size: int, hidden_size: int, rows: int) -> float:
+def operations(case: Case, mode: str, input_size: int, rows: int) -> float:
     """Floating-point operations of the matrix products over `rows` steps of sequences, an FMA counted as two.
 
-    Forward: W x and U h. Training besides: their weights' gradients and that of h; the input needs none.
+    Forward: W x and U h. In training also the gradients of W, U and h; the input needs none. Tokens: input_size 0.
     """
-    products = input_size + hidden_size
+    products = input_size + case.hidden_size
     if mode == "train":
-        products += input_size + 2 * hidden_size
-    return 2.0 * rows * GATES[cell] * hidden_size * products
+        products += input_size + 2 * case.hidden_size
+    return 2.0 * rows * GATES[case.cell] * case.hidden_size * products
+
+
+def pair_of_layers(case: Case, input_size: int) -> tuple[torch.nn.RNNBase, Fused]:
+    """Torch's layer and ours with the same weights."""
+    torch.manual_seed(0)
+    theirs, ours = TORCH[case.cell](input_size, case.hidden_size), OURS[case.cell](input_size, case.hidden_size)
+    ours.load_state_dict(theirs.state_dict())
+    return theirs, ours
 
 
 def prepare(case: Case, peers: Sequence[str]) -> Contest:
     """Both sides with the same weights on the same input."""
-    torch.manual_seed(0)
-    size = case.hidden_size
-    theirs, ours = TORCH[case.cell](size, size), OURS[case.cell](size, size)
-    ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(case.steps, case.batch, size)
-    make = train if case.mode == "train" else infer
-    rows = case.steps * case.batch
-    with _autocast(case):
+    theirs, ours = pair_of_layers(case, case.hidden_size)
+    x = torch.randn(case.steps, case.batch, case.hidden_size)
+    with autocast(case):
         path = ours.path(x)
     if path.name != "fused":
-        raise Refused(f"ours takes the {path}")
+        raise Refused(f"takes the {path}")
     return Contest(
         case,
-        ours=make(ours, lambda: ours(x)[0], case),
-        peers={"torch": make(theirs, lambda: theirs(x)[0], case)},
-        operations=operations(case.cell, case.mode, size, size, rows),
+        side(ours, lambda: ours(x)[0], case),
+        _peers(case, peers, theirs, ours, x),
+        operations(case, case.mode, case.hidden_size, case.steps * case.batch),
     )
 
 
-def infer(module: torch.nn.Module, forward: Forward, case: Case, steps: int | None = None) -> Side:
-    """Forward without gradients."""
-    cast = _autocast(case)
+def _peers(case: Case, names: Sequence[str], theirs: torch.nn.RNNBase, ours: Fused, x: torch.Tensor) -> Peers:
+    sides: Peers = {}
+    if "torch" in names:
+        sides["torch"] = lambda: side(theirs, lambda: theirs(x)[0], case)
+    if case.dtype == "bfloat16":
+        single = replace(case, dtype="float32")
+        return sides | {"elman float32": lambda: side(ours, lambda: ours(x)[0], single)}
+    if "onnxruntime" in names and case.mode == "infer":
+        sides["onnxruntime"] = lambda: onnx_side(theirs, x, case)
+    if "jax" in names:
+        sides["jax"] = lambda: _jax_side(theirs, x, case)
+    return sides
 
-    def run() -> Tensor:
-        with torch.no_grad(), cast:
-            return forward()
 
-    return Side(run, lambda: {"output": array(run())}, steps or case.steps * case.batch)
+def onnx_side(module: torch.nn.RNNBase, x: torch.Tensor, case: Case) -> Side:
+    """ONNX Runtime over a whole sequence."""
+    from elman.bench.onnx_peer import OnnxLayer
 
-
-def train(
-    module: torch.nn.Module, forward: Forward, case: Case, steps: int | None = None, gradient: Tensor | None = None
-) -> Side:
-    """Forward and backward from a gradient of the output that is given (drawn, if None); the input needs none."""
-    cast = _autocast(case)
-    if gradient is None:
-        with torch.no_grad():
-            shape = forward().shape
-        gradient = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-
-    def run() -> Tensor:
-        module.zero_grad()
-        with cast:
-            output = forward()
-        output.backward(gradient.to(output.dtype))  # type: ignore[no-untyped-call]
-        return output
+    layer, array = OnnxLayer(module, case.threads), x.numpy()
 
     def results() -> Results:
-        found = {"output": array(run())}
-        return found | {n: array(p.grad) for n, p in module.named_parameters() if p.grad is not None}
+        return {"output": layer(array)[0]}
 
-    return Side(run, results, steps or case.steps * case.batch)
-
-
-def array(tensor: Tensor) -> NDArray[np.floating]:
-    """A copy in float32."""
-    copy: NDArray[np.floating] = tensor.detach().float().numpy().copy()
-    return copy
+    return Side(lambda: layer(array), case.steps * case.batch, results, own_threads=case.threads > 1)
 
 
-def _autocast(case: Case) -> AbstractContextManager[object]:
-    return torch.autocast("cpu", torch.bfloat16) if case.dtype == "bfloat16" else nullcontext()
+def _jax_side(module: torch.nn.RNNBase, x: torch.Tensor, case: Case) -> Side:
+    from elman.bench import jax_peer
+
+    return jax_peer.side(module, x, drawn(lambda: module(x)[0]), case)

@@ -6,13 +6,13 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter, sleep
+from time import perf_counter
 
 Work = Callable[[], object]
 
 TURN = 2e-3  # seconds: shorter calls are timed several together
-WARM = 5e-2  # seconds: longer calls need no warm-up in each turn
-REST = 2e-2  # seconds after which the idle threads of a pool have stopped spinning (libgomp: 12 ms)
+WARM = 5e-2  # seconds: longer calls need no warm-up
+REST = 6e-2  # seconds after which idle threads of any pool have stopped spinning (libgomp's: 12 ms, ONNX Runtime's: 40)
 _MOST_CALLS = 10_000
 
 
@@ -33,8 +33,8 @@ def time_pair(theirs: Work, ours: Work, seconds: float = 1.0, *, least: int = 5,
         theirs, ours: the work, again and again the same.
         seconds: about how long to go on.
         least: pairs that are timed however long they take.
-        rest: the sides bring threads of their own, which spin for a while when their work is done: wait until a
-            neighbour's threads sleep, and wake one's own by an untimed call.
+        rest: the sides bring threads of their own, which spin for a while when their work is done: begin each turn with
+            untimed calls until the neighbour's threads sleep.
     """
     theirs_turn, ours_turn = _Turn(theirs, rest), _Turn(ours, rest)
     times: list[tuple[float, float]] = []
@@ -51,20 +51,19 @@ def time_pair(theirs: Work, ours: Work, seconds: float = 1.0, *, least: int = 5,
 
 
 class _Turn:
-    """One side's turns: as many calls as fill TURN, timed together."""
+    """One side's turns: as many calls as fill TURN, timed together, after some that are not."""
 
     def __init__(self, work: Work, rest: bool) -> None:
-        self._work, self._rest = work, rest
+        self._work = work
         work()
         first = self._seconds(1)
         self._calls = max(1, min(_MOST_CALLS, math.ceil(TURN / max(first, 1e-9))))
-        self._warm_ups = 0 if first > WARM else max(1, self._calls // 2) if rest else 1
+        self._warm = REST if rest else 0.0 if first > WARM else TURN / 2
 
     def __call__(self) -> float:
         """Seconds of one call."""
-        if self._rest:
-            sleep(REST)
-        for _ in range(self._warm_ups):
+        end = perf_counter() + self._warm
+        while perf_counter() < end:
             self._work()
         return self._seconds(self._calls)
 

@@ -13,7 +13,7 @@ class Case:
     Attributes:
         suite: the group of cases that it belongs to.
         cell: the recurrence.
-        mode: "infer", "train" (forward and backward; the input needs no gradient) or "step" (streaming).
+        mode: "infer", "train" (forward and backward; the input needs no gradient) or "stream" (a call for each step).
         hidden_size, batch, steps: H, B, T (the longest sequence's).
         dtype: "float32" or "bfloat16" (autocast).
         threads: threads of both sides.
@@ -46,6 +46,7 @@ class Row(Case):
         fraction_of_peak: our operations per second over the machine's.
         fraction_of_bandwidth: our bytes of weights per second over those of the memory that they lie in.
         seconds, peer_seconds: median of a call.
+        rows: time steps of a call of ours, over all sequences.
         pairs: how many pairs were timed.
         difference: of the results, relative to the largest.
         refused: why there is no time.
@@ -57,6 +58,7 @@ class Row(Case):
     fraction_of_bandwidth: float | None = None
     seconds: float | None = None
     peer_seconds: float | None = None
+    rows: int = 0
     pairs: int = 0
     difference: float | None = None
     refused: str | None = None
