@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from elman.decode import Allowed, Infix, Lexicon, Options, Prefix, Rank, Regex, Utf8
+from elman.decode import Allowed, Grammar, Infix, Lexicon, Options, Prefix, Rank, Regex, Utf8
 from elman.decode.options import Strategy
 from elman.errors import DataError
 
@@ -118,6 +118,8 @@ class SampleSettings:
     def _constraints(self) -> list[Any]:
         kinds = ((Regex, self.regex), (Prefix, self.starts), (Infix, self.contains), (Allowed, self.allowed))
         found: list[Any] = [kind(value) for kind, value in kinds if value]
+        if self.grammar is not None:
+            found.append(Grammar(_read(self.grammar)))
         if self.lexicon is not None:
             found.append(Lexicon(tuple(_read(self.lexicon).split("\n")[:-1]), self.separator))
         return [*found, Utf8()] if self.utf8 else found
