@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import elman.bench as bench
     import elman.cells as cells
     import elman.cli as cli
     import elman.compare as compare
@@ -51,6 +52,7 @@ __all__ = [
     "EquationError",
     "abs",
     "accelerate",
+    "bench",
     "cell",
     "cells",
     "cli",

@@ -76,6 +76,17 @@ def test_initial_weights_follow_the_seed() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(draw(1), draw(2), strict=True))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_the_loss_is_the_cross_entropy_of_the_logits(reduction: str) -> None:
+    model = LanguageModel(cells.get("gru"), 7, 16).double()
+    tokens, targets = torch.randint(0, 7, (2, 5, 3))
+    logits, after = model(tokens)
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
+    loss, state = model.loss(tokens, targets, reduction=reduction)
+    assert_close(loss.flatten().detach(), expected.flatten().detach(), "layer", "float64")
+    assert_same_bits(state["h"].detach(), after["h"].detach())
+
+
 def test_dropout_only_while_training() -> None:
     model = LanguageModel(cells.get("lstm"), 7, 16, num_layers=2, dropout=0.5)
     tokens = torch.arange(7)[:, None]

@@ -55,13 +55,17 @@ def _run(arguments: list[str]) -> int:
     from tyro.conf import FlagCreatePairsOff
     from tyro.extras import SubcommandApp
 
-    from elman.cli import demo, sample, train
+    from elman.cli import bench, compress, demo, sample, score, train
 
     app, training = SubcommandApp(), SubcommandApp()
     training.command(name="text")(train.text)
     app.command(training, name="train", help="Train a recurrent network.")
     app.command(name="sample")(sample.sample)
+    app.command(name="score")(score.score_file)
+    app.command(name="compress")(compress.compress)
+    app.command(name="decompress")(compress.decompress)
     app.command(name="demo")(demo.demo)
+    app.command(name="bench")(bench.bench)
     description = (
         "Recurrent networks whose equations are written once. Also: --version; --debug shows an error's source."
     )

@@ -16,6 +16,7 @@ from elman.cli.status import ExitStatus
 from elman.compare import curves
 from elman.compare.ngram import NGram
 from elman.compare.novelty import known_words, longest_copy
+from elman.decode import ModelStepper
 from elman.decode import sample as draw
 from elman.errors import ConfigError
 from elman.runtime import load
@@ -130,7 +131,7 @@ def _sample(best: Outcome, temperature: float, seed: int, quiet: bool) -> str:
     prompt, decode, parts = model.vocabulary.encode(PROMPT).tolist(), model.vocabulary.decoder(), []
     if not quiet:
         print(f"{LENGTH:,} characters by the {best.cell}, at temperature {temperature:g}:\n\n{PROMPT}", end="")
-    for token in draw(model.stream(), prompt, LENGTH, temperature, seed):
+    for token in draw(ModelStepper(model), prompt, LENGTH, temperature, seed):
         parts.append(decode([token]))
         if not quiet:
             sys.stdout.write(parts[-1])

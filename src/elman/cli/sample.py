@@ -5,12 +5,17 @@ from __future__ import annotations
 import json as json_
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from tyro.conf import Positional, arg
+from rich.console import Console
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from elman.cli import strategies
+from elman.cli.progress import say
+from elman.cli.sample_settings import SampleSettings
 from elman.cli.status import ExitStatus
-from elman.decode import sample as draw
+from elman.decode import Decoding, ModelStepper, Options, Result, Spelling
+from elman.decode.text_stream import TextStream
 from elman.errors import ConfigError
 from elman.runtime import load
 from elman.sequences.vocabulary import Vocabulary
@@ -20,37 +25,40 @@ def sample(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
     *,
     prompt: str | None = None,
-    length: int = 1000,
-    temperature: float = 0.7,
-    seed: int = 0,
+    compare: bool = False,
+    tree: bool = False,
+    svg: Path | None = None,
     json: bool = False,
+    settings: OmitArgPrefixes[SampleSettings] = SampleSettings(),  # noqa: B008 (frozen)
 ) -> int:
     """Let a trained model write, character by character; without torch.
 
     Args:
         run: the folder of a run, or a model file.
         prompt: what the model goes on from; by default a line's end.
-        length: characters to write.
-        temperature: below 1 plainer, above 1 wilder, 0 always the likeliest.
-        seed: the same seed writes the same text.
-        json: print prompt, text and settings as one JSON object.
+        compare: show what every strategy makes of the prompt, side by side, and what a beam finds that greedy misses.
+        tree: with a beam, print the tree of its hypotheses.
+        svg: with a beam, write the tree to this file as a picture.
+        json: print prompt, outputs and settings as JSON.
+        settings: what can be chosen.
     """
     model = load(run)
-    vocabulary = model.vocabulary
-    if vocabulary is None:
+    if model.vocabulary is None:
         raise ConfigError(f"{run}: this model has no vocabulary, so it cannot write text")
-    begin = first_prompt(vocabulary) if prompt is None else prompt
-    tokens = draw(model.stream(), vocabulary.encode(begin).tolist(), length, temperature, seed)
+    stepper = ModelStepper(model)
+    begin = first_prompt(model.vocabulary) if prompt is None else prompt
+    if compare:
+        if tree or svg:
+            raise ConfigError("--compare shows strategies, --tree and --svg show one beam: leave one of them out")
+        return strategies.show(stepper, begin, settings, json)
+    options = settings.options(keep_tree=tree or svg is not None or (json and settings.strategy == "beam"))
+    decoding = Decoding(stepper, [begin], options)
     if json:
-        settings = {"cell": model.cell, "prompt": begin, "temperature": temperature, "seed": seed}
-        print(json_.dumps(settings | {"text": vocabulary.decode(list(tokens))}))
-        return ExitStatus.OK
-    decode = vocabulary.decoder()
-    sys.stdout.write(prompt or "")
-    for token in tokens:
-        sys.stdout.write(decode([token]))
-        sys.stdout.flush()
-    sys.stdout.write(decode([], True) + "\n")
+        result = decoding.results()[0]
+        print(json_.dumps(_facts(result, options, {"cell": model.cell, "prompt": begin})))
+    else:
+        result = _write(decoding, prompt or "", Spelling.of(model.vocabulary), options)
+    _show_tree(result, tree and not json, svg)
     return ExitStatus.OK
 
 
@@ -58,3 +66,45 @@ def first_prompt(vocabulary: Vocabulary) -> str:
     """What to begin with where nothing is said: a line's end, or failing that the first symbol."""
     newline = vocabulary.kind == "bytes" or "\n" in vocabulary.symbols
     return "\n" if newline else vocabulary.symbols[0]
+
+
+def _write(decoding: Decoding, prompt: str, spelling: Spelling, options: Options) -> Result:
+    """Write a single output as it is decided, several one after another with their probabilities."""
+    if options.count > 1:
+        result = decoding.results()[0]
+        for number, output in enumerate(result.outputs, 1):
+            say(f"{number}: log p {output.log_probability:.3f}, {output.reason.value}")
+            print(f"{prompt}{output.text}")
+        return result
+    stream = TextStream(spelling, options)
+    sys.stdout.write(prompt)
+    for decided in decoding:
+        sys.stdout.write(stream.push(decided.tokens.tolist()))
+        sys.stdout.flush()
+    result = decoding.results()[0]
+    sys.stdout.write(stream.end(result.best.text or "") + "\n")
+    if result.proved is not None:
+        say("no sequence is likelier" if result.proved else f"the budget of {options.budget} steps has not proved it")
+    if not result.best.finished:
+        say(f"it ended unfinished: {result.best.reason.value}")
+    return result
+
+
+def _facts(result: Result, options: Options, about: dict[str, Any]) -> dict[str, Any]:
+    settings = {"strategy": options.strategy, "temperature": options.temperature, "seed": options.seed}
+    outputs = [output.to_json() for output in result.outputs]
+    found = about | settings | {"text": result.best.text, "outputs": outputs, "steps": result.steps}
+    if result.proved is not None:
+        found |= {"proved": result.proved, "upper": result.upper}
+    if result.tree is not None:
+        found["tree"] = result.tree.to_json()
+    return found
+
+
+def _show_tree(result: Result, as_text: bool, svg: Path | None) -> None:
+    if result.tree is None:
+        return
+    if as_text:
+        Console(soft_wrap=True).print(result.tree.to_text(), markup=False, highlight=False)
+    if svg is not None:
+        svg.write_text(result.tree.to_svg() + "\n", "utf-8")

@@ -1,7 +1,25 @@
-"""Sequences from models: decoders over anything that steps, without torch."""
+"""Sequences from models: greedy, sampling, beam and exact search over anything that steps, without torch."""
 
 from __future__ import annotations
 
-from elman.decode.sample import sample
+from elman.decode.constraints import Allowed, Infix, Lexicon, Prefix, Regex, Utf8
+from elman.decode.decoding import Decoding, decode, sample
+from elman.decode.draw import Decided
+from elman.decode.grammar import Grammar
+from elman.decode.model import ModelStepper
+from elman.decode.options import Options
+from elman.decode.rankers import Rank, UserRank
+from elman.decode.results import Carried, Output, Reason, Result
+from elman.decode.roles import Hypotheses, Ranker, State, Stepper
+from elman.decode.scoring import Scorer, score
+from elman.decode.spelling import Spelling
+from elman.decode.steppers import CallableStepper, FusedStepper, TableStepper
+from elman.decode.text_stream import TextStream
+from elman.decode.tree import Node, Tree
 
-__all__ = ["sample"]
+__all__ = [
+    "Allowed", "CallableStepper", "Carried", "Decided", "Decoding", "FusedStepper", "Grammar", "Hypotheses", "Infix",
+    "Lexicon", "ModelStepper", "Node", "Options", "Output", "Prefix", "Rank", "Ranker", "Reason", "Regex", "Result",
+    "Scorer", "Spelling", "State", "Stepper", "TableStepper", "TextStream", "Tree", "UserRank", "Utf8", "decode",
+    "sample", "score",
+]  # fmt: skip

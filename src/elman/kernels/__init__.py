@@ -11,11 +11,12 @@ from elman.kernels import _kernels
 from elman.kernels._kernels import Plan, available_isas, isa, team
 from elman.kernels.bound import BoundKernel, Forward, Packed
 from elman.kernels.engine import Engine, engine_for
+from elman.kernels.linear import Linear, linear_for
 from elman.kernels.memory import Block, Rows, StateMemory, Weight
 
 __all__ = [
-    "Block", "BoundKernel", "Engine", "Forward", "Packed", "Plan", "Rows", "StateMemory", "Weight",
-    "available_isas", "default_threads", "engine_for", "forced_isa", "isa", "poisoned", "team",
+    "Block", "BoundKernel", "Engine", "Forward", "Linear", "Packed", "Plan", "Rows", "StateMemory",
+    "Weight", "available_isas", "default_threads", "engine_for", "forced_isa", "isa", "linear_for", "poisoned", "team",
 ]  # fmt: skip
 
 if _kernels.isa_error():

@@ -224,6 +224,21 @@ void token_sum(const Numbers& numbers, bool is_double, int threads) {
     is_double ? token_sum_as<double>(isa().f64, numbers, threads) : token_sum_as<float>(isa().f32, numbers, threads);
 }
 
+template <class T>
+void cross_entropy_as(const IsaFunctions<T>& isa, const Numbers& n, double smoothing, int threads) {
+    const CrossEntropy<T> task{at<T>(n[0]),       static_cast<ptrdiff_t>(n[1]), n[2],           static_cast<int32_t>(n[3]),
+                               at<const int64_t>(n[4]), n[5], static_cast<T>(smoothing), at<const T>(n[6]), at<T>(n[7])};
+    share_out(team_for(16.0 * static_cast<double>(task.rows) * task.size, threads),
+              [&](int index, int count) { isa.cross_entropy(task, index, count); });
+}
+
+// numbers: logits, stride, rows, size, targets, ignored, scales, losses
+void cross_entropy(const Numbers& numbers, double smoothing, bool is_double, int threads) {
+    nb::gil_scoped_release release;
+    is_double ? cross_entropy_as<double>(isa().f64, numbers, smoothing, threads)
+              : cross_entropy_as<float>(isa().f32, numbers, smoothing, threads);
+}
+
 void apply(int op, const Numbers& n, int64_t count, bool is_double) {
     const FlushToZero guard;
     if (is_double)
@@ -253,6 +268,7 @@ NB_MODULE(_kernels, m) {
     m.def("outer", &outer);
     m.def("column_sum", &column_sum);
     m.def("token_sum", &token_sum);
+    m.def("cross_entropy", &cross_entropy);
     m.def("apply", &apply);
     m.def("available_isas", &isa_names);
     m.def("isa", [] { return std::string(isa().name); });

@@ -2,6 +2,7 @@
 #include "isa.h"
 
 #include "ceilings.h"
+#include "cross_entropy.h"
 #include "gradients.h"
 #include "recurrence.h"
 
@@ -19,8 +20,8 @@ void apply(int op, const T* a, const T* b, const T* c, T* y, int64_t n) {
 }
 
 template <class T>
-constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T>, panel_size<T>, pack<T>,     run<T>,
-                                    outer<T>,         column_sum<T>,    token_sum<T>,  apply<T>};
+constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T>, panel_size<T>, pack<T>,          run<T>,
+                                    outer<T>,         column_sum<T>,    token_sum<T>,  cross_entropy<T>, apply<T>};
 
 }  // namespace
 }  // namespace elman

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ceilings.h"
+#include "loss.h"
 #include "program.h"
 
 namespace elman {
@@ -20,6 +21,7 @@ struct IsaFunctions {
     void (*outer)(const Outer<T>&, int index, int count);
     void (*column_sum)(const ColumnSum<T>&, int index, int count);
     void (*token_sum)(const TokenSum<T>&, int index, int count);
+    void (*cross_entropy)(const CrossEntropy<T>&, int index, int count);
     // y[i] = op(a[i], b[i], c[i]) over n elements: the interpreter's arithmetic by itself, for tests.
     void (*apply)(int op, const T* a, const T* b, const T* c, T* y, int64_t n);
 };

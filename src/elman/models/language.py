@@ -12,7 +12,8 @@ from elman.equations import Cell, Graph
 from elman.errors import ConfigError
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.models.sizes import layer_sizes
-from elman.nn import Recurrent
+from elman.nn import Linear, Recurrent
+from elman.nn.functional import linear_cross_entropy
 from elman.sequences.vocabulary import Vocabulary
 from elman.state import State
 
@@ -41,13 +42,24 @@ class LanguageModel(torch.nn.Module):
         self.recurrent = _recurrent(cell, vocabulary_size, hidden_size, num_layers, dropout)
         output_size = layer_sizes(cell.graph, vocabulary_size, hidden_size)[cell.graph.output_size]
         self.dropout = torch.nn.Dropout(dropout)
-        self.head = torch.nn.Linear(output_size, vocabulary_size)
+        self.head = Linear(output_size, vocabulary_size)
         initialise(self)
 
     def forward(self, tokens: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Logits [T, B, V] of the token after each of `tokens` [T, B], and the state after the last."""
         output, state = self.recurrent(tokens, state)
         return self.head(self.dropout(output)), state
+
+    def loss(
+        self, tokens: torch.Tensor, targets: torch.Tensor, state: State | None = None, *, reduction: str = "mean"
+    ) -> tuple[torch.Tensor, State]:
+        """Cross-entropy in nats of `targets` [T, B], the token after each of `tokens`, and the state after the last.
+
+        No logits of all steps are made; see `elman.nn.functional.linear_cross_entropy`, also for `reduction`.
+        """
+        output, state = self.recurrent(tokens, state)
+        weight, bias = self.head.weight, self.head.bias
+        return linear_cross_entropy(self.dropout(output), weight, bias, targets, reduction=reduction), state
 
 
 def _recurrent(cell: Cell, vocabulary_size: int, hidden_size: int, num_layers: int, dropout: float) -> Recurrent:

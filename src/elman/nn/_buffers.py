@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from elman.emit import Array
-from elman.kernels import Rows, StateMemory
+from elman.kernels import BoundKernel, Packed, Rows, StateMemory
 from elman.nn._memory import address, in_one_piece, in_rows, readable, rows_of, scratch
 from elman.nn._tokens import check_tokens, token_gradients, token_table
 from elman.nn.plans import bind
@@ -42,12 +44,12 @@ def forward(
     elif step.splits(call.lanes, steps, threads) and step.projection is not None:
         table = scratch("projected", steps, step.projected.width, weights[0])
         rows |= step.projected.rows(table.data_ptr(), call.is_double, steps)
-        step.projection.run(step.projection.pack(call.places), rows, None, steps, threads)
+        step.projection.run(call.pack(step.projection), rows, None, steps, threads)
     else:
-        step.whole.run(step.whole.pack(call.places), rows, call.plan, steps, threads, states)
+        step.whole.run(call.pack(step.whole), rows, call.plan, steps, threads, states)
         return results
     assert step.recurrence is not None
-    step.recurrence.run(step.recurrence.pack(call.places), rows, call.plan, steps, threads, states)
+    step.recurrence.run(call.pack(step.recurrence), rows, call.plan, steps, threads, states)
     return results
 
 
@@ -80,10 +82,23 @@ def backward(
     rows |= engine.kept.rows(block.data_ptr(), call.is_double, steps)
     rows |= engine.summed.rows(sums.data_ptr(), call.is_double, call.lanes)
     step = engine.backward
-    step.run(step.pack(call.places), rows, call.plan, steps, threads, adjoints, befores, backward=True)
+    step.run(call.pack(step), rows, call.plan, steps, threads, adjoints, befores, backward=True)
     call.input_gradients(gradients[: len(inputs)])
     call.weight_gradients(gradients[len(inputs) + len(initial) :], befores)
     return [like.new_empty(0) if gradient is None else gradient for gradient in gradients]
+
+
+_shared = threading.local()
+
+
+@contextmanager
+def packed_once() -> Iterator[None]:
+    """Calls of one spec inside the block have the same weights, in memory that the kernels can read as it is."""
+    _shared.panels = {}
+    try:
+        yield
+    finally:
+        _shared.panels = None
 
 
 class _Call:
@@ -113,6 +128,15 @@ class _Call:
             for port, tensor in zip(self.ports, self.inputs, strict=True)
         }
 
+    def pack(self, kernel: BoundKernel) -> Packed:
+        """The weights in the order of a kernel; inside `packed_once` they are laid out the first time only."""
+        shared: dict[int, Packed] | None = getattr(_shared, "panels", None)
+        if shared is None:
+            return kernel.pack(self.places)
+        if id(kernel) not in shared:
+            shared[id(kernel)] = kernel.pack(self.places)
+        return shared[id(kernel)]
+
     def states(self, sequences: dict[str, Tensor], finals: Sequence[Tensor | None]) -> dict[str, StateMemory]:
         """The memory of each state: all its steps, where they are kept, what it begins with and where it ends."""
         found = {}
@@ -132,7 +156,7 @@ class _Call:
                 gradient.zero_()
                 continue
             self.rows[self.spec.arrays["d_input", port.name]] = rows_of(gradient)
-            kernel.run(kernel.pack(self.places), self.rows, None, self.steps, self.threads)
+            kernel.run(self.pack(kernel), self.rows, None, self.steps, self.threads)
 
     def weight_gradients(
         self, gradients: Sequence[Tensor | None], befores: dict[str, StateMemory]

@@ -108,7 +108,7 @@ def _plan(name: str, form: Form, values: Tensor, batch_first: bool) -> tuple[Pla
     if isinstance(form, PackedSequence):
         return PlanSpec(PACKED, len(form.batch_sizes), int(form.batch_sizes[0]), edges=form.batch_sizes), False
     if isinstance(form, Ragged):
-        return PlanSpec(RAGGED, len(values), len(form), edges=torch.tensor(form.offsets)), False
+        return PlanSpec(RAGGED, int(form.lengths.max(initial=0)), len(form), edges=torch.tensor(form.offsets)), False
     tokens = values.dtype in TOKENS
     axes = values.dim() + tokens  # of the one-hot form
     if axes == 2:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elman.nn import _buffers as buffers
+from elman.nn._library import operation
 from elman.nn.plans import PlanSpec
 from elman.nn.reference import reference
 from elman.nn.spec import LayerSpec, spec_of
@@ -33,12 +34,17 @@ def forward(
         weights: the slots of `elman.cells.layout`, then derived parameters (`LayerSpec.derive`).
     """
     edges, tensors = plan.tensor, [*inputs, *initial, *weights]
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+    if is_learning(tensors):
         numbers = (len(inputs), len(initial))
         results = Fused.apply(spec.key, plan.numbers, edges, tokens, *numbers, *tensors)  # type: ignore[no-untyped-call]
     else:
         results = _forward(spec.key, plan.numbers, edges, tokens, list(inputs), list(initial), list(weights), False)
     return results[0], list(results[1:])
+
+
+def is_learning(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether a gradient of one of them may be asked for."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 class Fused(torch.autograd.Function):
@@ -50,7 +56,7 @@ class Fused(torch.autograd.Function):
         n_initial: int, *tensors: Tensor | None,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """Run, and keep what the gradient needs."""
-        inputs, initial, weights = _split(tensors, n_inputs, n_initial)
+        inputs, initial, weights = split(tensors, n_inputs, n_initial)
         results = _forward(key, numbers, edges, tokens, inputs, initial, weights, True)
         count = 1 + n_initial
         ctx.key, ctx.numbers, ctx.counts = key, numbers, (n_inputs, n_initial)
@@ -66,9 +72,9 @@ class Fused(torch.autograd.Function):
         wanted = list(ctx.needs_input_grad[6:])
         tensors, kept = rest[: len(wanted)], rest[len(wanted) :]
         if torch.is_grad_enabled():
-            gradients = _again(ctx.key, ctx.numbers, edges, tokens, tensors, ctx.counts, d_results, wanted)
+            gradients = again(ctx.key, ctx.numbers, edges, tokens, tensors, ctx.counts, d_results, wanted)
         else:
-            inputs, initial, weights = _split(tensors, n_inputs, n_initial)
+            inputs, initial, weights = split(tensors, n_inputs, n_initial)
             found = _backward(
                 ctx.key, ctx.numbers, edges, tokens, inputs, initial, weights, kept, list(d_results), wanted
             )
@@ -76,19 +82,20 @@ class Fused(torch.autograd.Function):
         return (None,) * 6 + tuple(gradients)
 
 
-def _split(tensors: Sequence[Any], n_inputs: int, n_initial: int) -> tuple[list[Any], list[Any], list[Any]]:
+def split(tensors: Sequence[Any], n_inputs: int, n_initial: int) -> tuple[list[Any], list[Any], list[Any]]:
+    """A list of what belongs to inputs, initial states and weights, in these three parts."""
     behind = n_inputs + n_initial
     return list(tensors[:n_inputs]), list(tensors[n_inputs:behind]), list(tensors[behind:])
 
 
-def _again(
+def again(
     key: str, numbers: list[int], edges: Tensor | None, tokens: Tensor | None, tensors: Sequence[Tensor | None],
     counts: tuple[int, int], d_results: Sequence[Tensor | None], wanted: Sequence[bool],
 ) -> list[Tensor | None]:  # fmt: skip
     """Gradients that can be differentiated again: through the reference, from the saved inputs."""
     # Views, so that a tensor that stands in two places has a gradient for each.
     places = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]
-    inputs, initial, weights = _split(places, *counts)
+    inputs, initial, weights = split(places, *counts)
     output, finals = reference(spec_of(key), PlanSpec.of(numbers, edges), tokens, inputs, initial, weights)
     pairs = [(r, d) for r, d in zip([output, *finals], d_results, strict=True) if d is not None and r.requires_grad]
     sources = [place for place, want in zip(places, wanted, strict=True) if want and place is not None]
@@ -99,31 +106,12 @@ def _again(
     return [next(found) if want and place is not None else None for place, want in zip(places, wanted, strict=True)]
 
 
-_COMMON = "str key, SymInt[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights"
-_LIBRARY = torch.library.Library("elman", "FRAGMENT")  # type: ignore[no-untyped-call]
-for _schema, _work, _shapes in (
-    (f"forward({_COMMON}, bool training)", buffers.forward, buffers.fake_forward),
-    (
-        f"backward({_COMMON}, Tensor[] kept, Tensor?[] d_results, bool[] wanted)",
-        buffers.backward,
-        buffers.fake_backward,
-    ),
-):
-    _LIBRARY.define(f"{_schema} -> Tensor[]")  # type: ignore[no-untyped-call]
-    _LIBRARY.impl(_schema.split("(")[0], _work, "CPU")  # type: ignore[no-untyped-call]
-    torch.library.register_fake(f"elman::{_schema.split('(')[0]}", _shapes, lib=_LIBRARY)
-
-
-def _forward(*args: Any) -> list[Tensor]:
-    results: list[Tensor] = torch.ops.elman.forward(*args) if _watched() else buffers.forward(*args)
-    return results
-
-
-def _backward(*args: Any) -> list[Tensor]:
-    results: list[Tensor] = torch.ops.elman.backward(*args) if _watched() else buffers.backward(*args)
-    return results
-
-
-def _watched() -> bool:
-    """Whether the operation must go by torch's dispatcher: into a compiled graph, as one node, or past a mode."""
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+COMMON = "str key, SymInt[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights"
+_forward = operation(
+    f"forward({COMMON}, bool training) -> Tensor[]", lambda *args: buffers.forward(*args), buffers.fake_forward
+)
+_backward = operation(
+    f"backward({COMMON}, Tensor[] kept, Tensor?[] d_results, bool[] wanted) -> Tensor[]",
+    lambda *args: buffers.backward(*args),
+    buffers.fake_backward,
+)

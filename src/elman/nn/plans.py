@@ -31,7 +31,7 @@ class BoundPlan:
 
 @dataclass(frozen=True)
 class PlanSpec:
-    """How the rows of a batch make sequences.
+    """How the rows of a batch make sequences, the longest of `steps`.
 
     `kind` DENSE: row t * batch + b; BATCH_FIRST: row b * steps + t; RAGGED: `edges` are offsets [B + 1]; PACKED:
     `edges` are torch's batch sizes [T]. `resets`, bool [N] by row: there states begin anew, in the order of the visit.

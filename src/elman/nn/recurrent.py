@@ -15,6 +15,7 @@ from elman.cells.layout import TensorSlot, layout
 from elman.equations import Cell, Graph
 from elman.errors import ConfigError, DtypeError, EquationError, ShapeError
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
+from elman.nn.checkpoint import read_checkpoint
 from elman.nn.path import Path, choose_path
 from elman.nn.spec import LayerSpec
 from elman.nn.stack import Direction, run_stack
@@ -33,6 +34,9 @@ class Recurrent(torch.nn.Module):
         batch_first: dense input is [B, T, D] rather than [T, B, D].
         dropout: share of the values between layers that training zeroes.
         bidirectional: each layer also reads the sequences from their ends, and the outputs are joined.
+        checkpoint: in training, keep only states, one every so many steps, and make the rest again in backward; "sqrt"
+            is about √T steps. What is kept beside inputs and outputs grows as √T then; gradients are exact, and a
+            training step costs about a third more. (The reference path keeps everything.)
         device, dtype: of the parameters.
 
     Parameters are named by group and layer, `W_l0`, `U_l0`, … (`_reverse` for the second direction); the members of a
@@ -40,7 +44,7 @@ class Recurrent(torch.nn.Module):
 
     Raises:
         ConfigError: a size is not positive, or names a letter that the cell does not have; the cell has no parameters,
-            or its layers cannot stand on one another.
+            or its layers cannot stand on one another; checkpoint is neither None nor "sqrt" nor a positive number.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Recurrent(torch.nn.Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        checkpoint: int | str | None = None,
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -63,6 +68,8 @@ class Recurrent(torch.nn.Module):
         self.cell = cells.get(cell) if isinstance(cell, str) else cell
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
+        self.checkpoint = checkpoint
+        read_checkpoint(checkpoint)
         self.sizes = _sizes(self.graph, input_size, hidden_size, sizes or {})
         if num_layers < 1 or not 0 <= dropout < 1:
             raise ConfigError(f"num_layers must be at least 1 and dropout in [0, 1), got {num_layers} and {dropout}")
@@ -151,6 +158,7 @@ class Recurrent(torch.nn.Module):
             initial,
             dropout=self.dropout if self.training else 0.0,
             fused=_path(batch, initial, layers).name == "fused",
+            checkpoint=read_checkpoint(self.checkpoint),
         )
         after = dict(zip(self._starts, finals, strict=True))
         return batch.restore(output), State(after, axis=1, start=self._starts)
@@ -210,7 +218,7 @@ class Recurrent(torch.nn.Module):
         """The layer in one line."""
         parts = [self.cell.name, str(self.input_size), str(self.hidden_size)]
         parts += [f"num_layers={self.num_layers}"] if self.num_layers > 1 else []
-        options = {name: getattr(self, name) for name in ("batch_first", "dropout", "bidirectional")}
+        options = {name: getattr(self, name) for name in ("batch_first", "dropout", "bidirectional", "checkpoint")}
         return ", ".join(parts + [f"{name}={value}" for name, value in options.items() if value])
 
 

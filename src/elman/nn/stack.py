@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elman.nn.batch import Batch
-from elman.nn.fused import forward
+from elman.nn.checkpoint import forward
 from elman.nn.reference import one_hot, reference
 from elman.nn.spec import LayerSpec
 
@@ -17,7 +17,13 @@ States = Sequence[Tensor | None]
 
 
 def run_stack(
-    batch: Batch, layers: Sequence[Sequence[Direction]], initial: States, *, dropout: float, fused: bool
+    batch: Batch,
+    layers: Sequence[Sequence[Direction]],
+    initial: States,
+    *,
+    dropout: float,
+    fused: bool,
+    checkpoint: int | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Output rows [N, size], and the final state [layers * directions, B, size] of each of the cell's states.
 
@@ -27,6 +33,7 @@ def run_stack(
         initial: for each state [layers * directions, B, size], or None.
         dropout: share of the values between layers that is zeroed.
         fused: whether the kernels run, or the reference.
+        checkpoint: steps between the states that the kernels keep for backward, see `elman.nn.checkpoint`.
     """
     values = batch.values
     finals: list[list[Tensor]] = []
@@ -36,7 +43,7 @@ def run_stack(
         outputs = []
         for reverse, direction in enumerate(directions):
             entry = [batch.sort(None if state is None else state[len(finals)]) for state in initial]
-            output, final = _run(batch, direction, values, entry, bool(reverse), fused)
+            output, final = _run(batch, direction, values, entry, bool(reverse), fused, checkpoint)
             outputs.append(output)
             finals.append([batch.unsort(state) for state in final])
         values = (outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1), *values[1:])
@@ -46,8 +53,9 @@ def run_stack(
 
 
 def _run(
-    batch: Batch, direction: Direction, values: Sequence[Tensor], entry: States, reverse: bool, fused: bool
-) -> tuple[Tensor, list[Tensor]]:
+    batch: Batch, direction: Direction, values: Sequence[Tensor], entry: States, reverse: bool, fused: bool,
+    checkpoint: int | None,
+) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
     spec, weights = direction
     plan = batch.plan.reversed() if reverse else batch.plan
     first, *others = values
@@ -59,5 +67,5 @@ def _run(
         tokens, inputs = None, [one_hot(first, spec, weights[0].dtype), *others]
     if fused:
         tensors = LayerSpec.derive(spec, weights)  # torch.compile cannot call methods of a constant object
-        return forward(spec, plan, tokens, inputs, entry, tensors)
+        return forward(spec, plan, tokens, inputs, entry, tensors, checkpoint)
     return reference(spec, plan, tokens, inputs, entry, weights)

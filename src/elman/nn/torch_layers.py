@@ -1,7 +1,7 @@
 """`LSTM`, `GRU` and `RNN`: torch's own layers, with a faster forward on CPUs.
 
-They are subclasses that override nothing but `forward`, so parameters, initialisation, hooks and pickling are torch's,
-and torch's forward is their reference path.
+They are subclasses that override `forward` and take one more option, `checkpoint`; so parameters, initialisation, hooks
+and pickling are torch's, and torch's forward is their reference path.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import PackedSequence
 from elman import cells
 from elman.errors import DtypeError, ShapeError
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
+from elman.nn.checkpoint import read_checkpoint
 from elman.nn.path import Path, choose_path, differentiating
 from elman.nn.spec import LayerSpec
 from elman.nn.stack import Direction, run_stack
@@ -27,11 +28,22 @@ from elman.sequences.ragged import Ragged
 class _Fused(torch.nn.RNNBase):
     """What the three layers share."""
 
+    checkpoint: int | str | None = None  # of layers that `accelerate` changed, too
     _expects: ClassVar[str] = "hx must be a tensor"
+
+    def __init__(self, *arguments: Any, checkpoint: int | str | None = None, **options: Any) -> None:
+        read_checkpoint(checkpoint)
+        super().__init__(*arguments, **options)
+        self.checkpoint = checkpoint
 
     def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
         """The cell of one direction, and its weights from torch's: weight_ih, weight_hh, both biases, weight_hr."""
         raise NotImplementedError  # each layer has its own
+
+    def extra_repr(self) -> str:
+        """Torch's, and `checkpoint` where it is set."""
+        own = "" if self.checkpoint is None else f", checkpoint={self.checkpoint}"
+        return super().extra_repr() + own
 
     def path(self, input: Form, hx: Any = None) -> Path:
         """Which path a call with this input takes, and why."""
@@ -60,6 +72,7 @@ class _Fused(torch.nn.RNNBase):
             self._initial(batch, states),
             dropout=self.dropout if self.training else 0.0,
             fused=path.name == "fused",
+            checkpoint=read_checkpoint(self.checkpoint),
         )
         if batch.unbatched:
             finals = [state.squeeze(1) for state in finals]
@@ -155,7 +168,8 @@ def _bias(weight: Tensor, biases: Sequence[Tensor]) -> Tensor:
 class LSTM(_Fused, torch.nn.LSTM):
     """`torch.nn.LSTM` on the fused kernels: same arguments, same weights, same results to rounding.
 
-    Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches.
+    Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches; and the
+    option `checkpoint`, as `elman.nn.Recurrent` has it.
     """
 
     _expects = "hx must be a pair of tensors (h_0, c_0)"
@@ -183,7 +197,8 @@ class LSTM(_Fused, torch.nn.LSTM):
 class GRU(_Fused, torch.nn.GRU):
     """`torch.nn.GRU` on the fused kernels: same arguments, same weights, same results to rounding.
 
-    Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches.
+    Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches; and the
+    option `checkpoint`, as `elman.nn.Recurrent` has it.
     """
 
     def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
@@ -201,7 +216,8 @@ class GRU(_Fused, torch.nn.GRU):
 class RNN(_Fused, torch.nn.RNN):
     """`torch.nn.RNN` on the fused kernels: same arguments, same weights, same results to rounding.
 
-    Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches.
+    Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches; and the
+    option `checkpoint`, as `elman.nn.Recurrent` has it.
     """
 
     def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:

@@ -49,8 +49,8 @@ def _read(
     """Sum of −ln p over targets [T, B], and the state after them."""
     total = 0.0
     for begin in range(0, len(inputs), _STEPS):
-        logits, state = model(inputs[begin : begin + _STEPS], state)
-        chunk = targets[begin : begin + _STEPS]
-        total += torch.nn.functional.cross_entropy(logits.flatten(0, 1), chunk.flatten(), reduction="sum").item()
+        part = slice(begin, begin + _STEPS)
+        nats, state = model.loss(inputs[part], targets[part], state, reduction="sum")
+        total += nats.item()
     assert state is not None  # there is at least one target
     return total, state

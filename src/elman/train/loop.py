@@ -128,9 +128,8 @@ class TextTraining:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         state = None if chunk.first or self.state is None else self.state.detach()
-        logits, self.state = self.model(torch.from_numpy(chunk.inputs), state)
-        targets = torch.from_numpy(chunk.targets)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        inputs, targets = torch.from_numpy(chunk.inputs), torch.from_numpy(chunk.targets)
+        loss, self.state = self.model.loss(inputs, targets, state)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)

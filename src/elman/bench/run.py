@@ -1,0 +1,44 @@
+"""From options to rows: every case of the suites that are asked for."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+
+import torch
+
+from elman.bench import layers, ragged, single_steps, text, user_cells
+from elman.bench.ceilings import Ceilings
+from elman.bench.contest import Refused, compete
+from elman.bench.options import Options
+from elman.bench.rows import Case, Row
+
+# Each has cases(options) and prepare(case, peers).
+SUITES: Mapping[str, ModuleType] = {
+    "layers": layers,
+    "ragged": ragged,
+    "cells": user_cells,
+    "steps": single_steps,
+    "text": text,
+}
+
+
+def cases(suites: Sequence[str], options: Options) -> list[Case]:
+    """All cases, those with one number of threads together."""
+    found = [case for name in suites for case in SUITES[name].cases(options)]
+    return sorted(found, key=lambda case: options.threads.index(case.threads))
+
+
+def measure(case: Case, options: Options, ceilings: Ceilings) -> Iterator[Row]:
+    """The rows of a case. Leaves torch with the number of threads that it had."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(case.threads)
+    try:
+        contest = SUITES[case.suite].prepare(case, options.peers)
+        yield from compete(contest, ceilings, options.seconds, options.least)
+    except Refused as reason:
+        yield Row.refuse(case, "", str(reason))
+    finally:
+        torch.set_num_threads(threads)
+        gc.collect()  # weights and activations, before the next case

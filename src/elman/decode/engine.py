@@ -1,0 +1,143 @@
+"""What every searcher asks: what may come next and how likely it is, and whether a sequence has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from elman.decode.filters import Adjustment, repeats
+from elman.decode.force import Force
+from elman.decode.live import Live
+from elman.decode.options import Options
+from elman.decode.results import Carried, Ended, Output, Reason
+from elman.decode.roles import Booleans, Floats, Integers, Stepper
+from elman.decode.spelling import Spelling
+from elman.errors import ConfigError
+
+GOES_ON, STOP_TOKEN, STOP_STRING, CONSTRAINT, LENGTH = range(5)
+REASONS = {STOP_TOKEN: Reason.STOP_TOKEN, STOP_STRING: Reason.STOP_STRING}
+REASONS |= {CONSTRAINT: Reason.CONSTRAINT, LENGTH: Reason.LENGTH}
+
+
+class Engine:
+    """A stepper under options.
+
+    Args:
+        stepper: what predicts.
+        options: what is asked for.
+        spelling: what tokens write; the stepper's own by default.
+
+    Raises:
+        ConfigError: options that name tokens which the stepper does not have, or a constraint that cannot be met.
+    """
+
+    def __init__(self, stepper: Stepper, options: Options, spelling: Spelling | None = None) -> None:
+        self.stepper, self.options, self.size = stepper, options, stepper.size
+        self.spelling: Spelling | None = spelling or getattr(stepper, "spelling", None)
+        named = [*options.stop_tokens, *options.bias]
+        if named and max(named) >= self.size:
+            raise ConfigError(f"token {max(named)} is named in the options; the stepper has 0 … {self.size - 1}")
+        self.stops = np.array(sorted(set(options.stop_tokens)), np.int64)
+        self.force = Force.of(options, self.size, self.spelling)
+        self._adjust = Adjustment(options, self.size) if options.adjusts else None
+        self._may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
+        self._may_block |= any(value == -np.inf for value in options.bias.values())
+        self.origins: list[Carried] = []
+
+    def expand(self, live: Live) -> tuple[Floats, Floats]:
+        """Read the last tokens.
+
+        Returns:
+            the stepper's log-probabilities [B, V], and the scores [B, V]: penalties and biases in them, -inf for
+            whatever may not come.
+        """
+        log_probabilities, live.state = self.stepper.step(live.last, live.state)
+        scores = log_probabilities
+        if self._adjust is not None:
+            scores = self._adjust(scores, live.counts, live.seen)
+        if self._may_block:
+            scores = np.where(self._allowed(live), scores, -np.inf)
+        return log_probabilities, scores
+
+    def _allowed(self, live: Live) -> Booleans:
+        if self.force is None:
+            allowed = np.ones((len(live), self.size), bool)
+        else:
+            allowed = self.force.allowed(live.constraint, live.length)
+        if self.options.no_repeat_ngram:
+            allowed &= ~repeats(live.tokens.values, self.options.no_repeat_ngram, self.size)
+        if len(self.stops):
+            may_stop: Any = live.length >= self.options.min_length
+            if self.force is not None:
+                may_stop = (self.force.accepts(live.constraint) & may_stop)[:, None]
+            allowed[:, self.stops] = may_stop
+        return allowed
+
+    def advance(self, live: Live, tokens: Integers, log_probabilities: Floats, scores: Floats) -> Integers | None:
+        """Each sequence gets its next token, [B].
+
+        Returns:
+            [B], GOES_ON or why it has ended; None if all go on.
+        """
+        live.append(tokens, log_probabilities, scores)
+        codes: Integers | None = None
+        if live.length == self.options.max_length:
+            codes = np.full(len(live), LENGTH, np.int64)
+        stopped = None
+        if len(self.stops):
+            stopped = tokens == self.stops[0] if len(self.stops) == 1 else np.isin(tokens, self.stops)
+        if self.force is not None:
+            moved = self.force.advance(live.constraint, tokens)
+            live.constraint = moved if stopped is None else np.where(stopped[:, None], live.constraint, moved)
+            codes = self._constrained(live, codes)
+        if stopped is not None and stopped.any():
+            codes = np.zeros(len(live), np.int64) if codes is None else codes
+            codes[stopped] = STOP_TOKEN
+        return codes
+
+    def _constrained(self, live: Live, codes: Integers | None) -> Integers | None:
+        assert self.force is not None
+        ended, by_string = self.force.ended(live.constraint, live.length), self.force.stopped(live.constraint)
+        if (ended | by_string).any():
+            codes = np.zeros(len(live), np.int64) if codes is None else codes
+            codes[ended] = CONSTRAINT
+            codes[by_string] = STOP_STRING
+        return codes
+
+    def ends(self, live: Live) -> Booleans | None:
+        """Which next tokens would end a sequence, [B, V]; None if none would."""
+        if live.length + 1 == self.options.max_length:
+            return np.ones((len(live), self.size), bool)
+        if self.force is None and not len(self.stops):
+            return None
+        if self.force is None:
+            ends = np.zeros((len(live), self.size), bool)
+        else:
+            ends = self.force.ends(live.constraint, live.length)
+        ends[:, self.stops] = True
+        return ends
+
+    def stuck(self, live: Live) -> Reason:
+        """Why a sequence has ended for which nothing is possible; `live` holds it alone."""
+        if self.force is None or len(self.stops) or live.length < self.options.min_length:
+            return Reason.DEAD_END
+        return Reason.CONSTRAINT if self.force.accepts(live.constraint)[0] else Reason.DEAD_END
+
+    def outputs(
+        self, live: Live, rows: Integers, reasons: list[Reason], ranks: list[float], draws: Integers
+    ) -> list[Output]:
+        """Some sequences as values, one for each of `rows`; `draws` [n] says how many random numbers each has used."""
+        ended = Ended(live.select(rows), self.origins, draws, self._text)
+        return [Output(ended, k, *both) for k, both in enumerate(zip(reasons, ranks, strict=True))]
+
+    def _text(self, tokens: Integers, reason: Reason) -> str | None:
+        if self.spelling is None:
+            return None
+        if reason is Reason.STOP_TOKEN:
+            tokens = tokens[:-1]
+        text = self.spelling.text(tokens)
+        if reason is Reason.STOP_STRING:
+            places = [place for stop in self.options.stop_strings if (place := text.find(stop)) >= 0]
+            text = text[: min(places, default=None)]
+        return text

@@ -1,0 +1,57 @@
+"""A trained model as a stepper: numpy and the kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.decode.roles import Floats, Integers, log_softmax
+from elman.decode.spelling import Spelling
+from elman.errors import DataError
+from elman.runtime.model import Model
+from elman.runtime.rows import RowState, RowStepper
+
+
+class ModelStepper:
+    """A saved model. A sequence's log-probabilities are the same bits in every batch and with any number of threads.
+
+    Args:
+        model: from `elman.load`; it predicts tokens.
+
+    Raises:
+        ConfigError: it does not.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._rows = RowStepper(model)
+        self.size = self._rows.size
+        self.spelling = Spelling.of(model.vocabulary) if model.vocabulary is not None else None
+        self.begin = None
+
+    def start(self, batch: int) -> RowState:
+        """The state of sequences that have read nothing."""
+        return self._rows.start(batch)
+
+    def logits(self, tokens: Integers, state: RowState) -> tuple[NDArray[Any], RowState]:
+        """As `step`, before the softmax: memory that the next step but one overwrites."""
+        return self._rows.step(tokens, state)
+
+    def step(self, tokens: Integers, state: RowState) -> tuple[Floats, RowState]:
+        """One token each, [B] → log-probabilities [B, V] and the state.
+
+        Raises:
+            DataError: the model computes no numbers any more.
+        """
+        logits, after = self._rows.step(tokens, state)
+        scores = log_softmax(logits)
+        if not np.isfinite(np.add.reduce(scores[:, 0])):
+            _refuse(scores)
+        return scores, after
+
+
+def _refuse(scores: Floats) -> None:
+    if np.isnan(scores).any():
+        row = int(np.isnan(scores).any(axis=1).argmax())
+        raise DataError(f"the model gives NaN for sequence {row}: its weights are damaged, or have overflowed")

@@ -1,0 +1,170 @@
+"""What decoding gives: values that can be looked at, kept, and gone on from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from elman.decode.live import Live
+from elman.decode.roles import Floats, Integers
+from elman.decode.tree import Tree
+
+
+class Reason(Enum):
+    """Why a sequence ended."""
+
+    STOP_TOKEN = "stop token"
+    STOP_STRING = "stop string"
+    CONSTRAINT = "constraint"  # the constraints are met, and allow nothing more
+    LENGTH = "length"
+    DEAD_END = "dead end"  # the constraints are not met, and nothing that they allow is possible
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """Where a sequence has got to: a prompt that goes on from there, as often as wanted.
+
+    Attributes:
+        state: the stepper's, of one sequence, before it reads `last`.
+        last: the token that is read next.
+        prompt: what was read before the text.
+        text: tokens of the text so far.
+        draws: random numbers used.
+        stream: which stream of random numbers the sequence draws from.
+        constraint: the states of the constraints in force.
+    """
+
+    state: Any
+    last: int
+    prompt: Integers
+    text: Integers
+    draws: int = 0
+    stream: int = 0
+    constraint: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """Sequences that ended together: what their outputs are views of.
+
+    Attributes:
+        live: their rows.
+        origins: what prompts began with, by owner.
+        draws: [n], random numbers that each has used.
+        text: (tokens, reason) → text.
+    """
+
+    live: Live
+    origins: Sequence[Carried]
+    draws: Integers
+    text: Callable[[Integers, Reason], str | None]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Output:
+    """One sequence.
+
+    Attributes:
+        rank: what the ranker gives; the sum of `scores` where nothing is ranked.
+        reason: why it ended.
+    """
+
+    _ended: Ended = field(repr=False)
+    _row: int = field(repr=False)
+    reason: Reason
+    rank: float
+
+    @property
+    def tokens(self) -> Integers:
+        """[n], what was decoded, a stop token included."""
+        live = self._ended.live
+        tokens: Integers = live.written[self._row]
+        return tokens
+
+    @property
+    def text(self) -> str | None:
+        """What the tokens write, without stop token and stop string; None without a spelling."""
+        return self._ended.text(self.tokens, self.reason)
+
+    @property
+    def log_probabilities(self) -> Floats:
+        """[n], of each token under the stepper."""
+        values: Floats = self._ended.live.log_probabilities.values[self._row]
+        return values
+
+    @property
+    def scores(self) -> Floats:
+        """[n], of each token as it was chosen.
+
+        That is after penalties and biases, and where it was drawn, under the very distribution that it was drawn from.
+        """
+        values: Floats = self._ended.live.scores.values[self._row]
+        return values
+
+    @property
+    def carried(self) -> Carried:
+        """To go on from."""
+        live, row = self._ended.live, self._row
+        origin = self._ended.origins[live.owner[row]]
+        return Carried(
+            state=live.state.select(np.array([row])),
+            last=int(live.last[row]),
+            prompt=origin.prompt,
+            text=np.concatenate((origin.text, self.tokens)),
+            draws=int(self._ended.draws[row]),
+            stream=int(live.stream[row]),
+            constraint=tuple(live.constraint[row].tolist()),
+        )
+
+    @property
+    def log_probability(self) -> float:
+        """Of the whole sequence under the stepper, a natural logarithm."""
+        return math.fsum(self.log_probabilities)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to an end that satisfies the constraints."""
+        return self.reason not in (Reason.DEAD_END, Reason.CANCELLED)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, without the state."""
+        return {
+            "tokens": self.tokens.tolist(),
+            "text": self.text,
+            "log_probability": self.log_probability,
+            "log_probabilities": self.log_probabilities.tolist(),
+            "scores": self.scores.tolist(),
+            "rank": self.rank,
+            "reason": self.reason.value,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a prompt was continued by.
+
+    Attributes:
+        outputs: the best first, or samples in their order. A beam or an exact search without any finished sequence
+            gives the best unfinished one, whose reason says so.
+        steps: steps of one sequence that the stepper took for it.
+        proved: whether no better sequence exists: by an exact search that its budget sufficed for; None elsewhere.
+        upper: no sequence that was not looked at ranks higher, where an exact search ran out of its budget.
+        tree: what a beam kept, finished and pruned, where `keep_tree` asks for it.
+    """
+
+    outputs: Sequence[Output]
+    steps: int
+    proved: bool | None = None
+    upper: float | None = None
+    tree: Tree | None = None
+
+    @property
+    def best(self) -> Output:
+        """The first output."""
+        return self.outputs[0]

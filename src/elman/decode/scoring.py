@@ -1,0 +1,103 @@
+"""How likely a stepper finds what is there already."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from elman.decode.roles import Floats, Integers, Stepper
+from elman.errors import ConfigError, DataError
+
+
+class Scorer:
+    """Reads a sequence in chunks of any size; where they are cut does not change a bit.
+
+    Args:
+        stepper: what predicts.
+    """
+
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+        self._state = stepper.start(1)
+        self._last: int | None = getattr(stepper, "begin", None)
+
+    def feed(self, tokens: ArrayLike) -> Floats:
+        """The log-probability of each token given all before it, [N]; NaN for a first one that nothing predicts.
+
+        Raises:
+            DataError: tokens that the stepper does not have.
+        """
+        values = _checked(tokens, self._stepper.size)
+        found = np.full(len(values), np.nan)
+        for place, token in enumerate(values.tolist()):
+            if self._last is not None:
+                predicted, self._state = self._stepper.step(np.array([self._last]), self._state)
+                found[place] = predicted[0, token]
+            self._last = token
+        return found
+
+
+def score(stepper: Stepper, tokens: ArrayLike, streams: int = 1) -> Floats:
+    """The log-probability of each token given all before it.
+
+    Args:
+        stepper: what predicts.
+        tokens: [N].
+        streams: stretches that are read side by side, which is faster; each but the first knows one token of its past.
+
+    Returns:
+        [N]; NaN for a first token that nothing predicts.
+
+    Raises:
+        ConfigError, DataError: no stretches, or tokens that the stepper does not have.
+    """
+    if streams < 1:
+        raise ConfigError(f"at least 1 stream is read, got {streams}")
+    values = _checked(tokens, stepper.size)
+    if streams == 1 or len(values) < 2 * streams:
+        return Scorer(stepper).feed(values)
+    return _side_by_side(stepper, values, streams)
+
+
+def _side_by_side(stepper: Stepper, values: Integers, streams: int) -> Floats:
+    """The first stretches are the longer ones, by a token, so that those that end first are the last rows."""
+    begins = np.linspace(0, len(values), streams + 1).astype(np.int64)
+    begins = np.concatenate(([0], np.cumsum(np.sort(np.diff(begins))[::-1])))
+    lengths = np.diff(begins)
+    found = np.full(len(values), np.nan)
+    begin: int | None = getattr(stepper, "begin", None)
+    state, alive = stepper.start(streams), streams
+    before = np.where(begins[:-1] > 0, values[begins[:-1] - 1], 0 if begin is None else begin)
+    for place in range(int(lengths[0])):
+        going = int((lengths > place).sum())
+        if going < alive:
+            state, before, alive = state.select(np.arange(going)), before[:going], going
+        predicted, state = stepper.step(before, state)
+        at = begins[:going] + place
+        before = values[at]
+        found[at] = predicted[np.arange(going), before]
+        if place == 0 and begin is None:
+            found[0], state = np.nan, _begin_anew(stepper, state, going)
+    return found
+
+
+def _begin_anew(stepper: Stepper, state: object, streams: int) -> object:
+    """The first stretch has read a token that is not there: let it begin at its own first token."""
+    rest = state.select(np.arange(1, streams))  # type: ignore[attr-defined]
+    return stepper.start(1).join([rest])
+
+
+def bits_per_token(log_probabilities: Floats) -> float:
+    """Mean −log2 p of what was predicted; NaN where nothing was."""
+    known = log_probabilities[~np.isnan(log_probabilities)]
+    return float(-known.mean() / np.log(2)) if len(known) else float("nan")
+
+
+def _checked(tokens: ArrayLike, size: int) -> Integers:
+    values = np.asarray(tokens)
+    if values.ndim != 1 or (
+        values.size and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= size)
+    ):
+        raise DataError(f"tokens to score must be whole numbers 0 … {size - 1}, [N]; got {values.dtype} {values.shape}")
+    checked: Integers = values.astype(np.int64)
+    return checked

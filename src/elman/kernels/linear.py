@@ -1,0 +1,94 @@
+"""A linear layer on the kernels: y = W x + b row by row, and its gradients. Matrices [V, D], rows [N, D] and [N, V]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from elman.emit import Array, Instruction, Link, Matrix, Phase, Program, memory
+from elman.kernels._kernels import Plan, column_sum, cross_entropy, isa, outer
+from elman.kernels.bound import BoundKernel, Packed
+from elman.kernels.memory import Rows, Weight
+
+_X, _BIAS, _Y = Array("x", "input", "D"), Array("b", "vector", "V"), Array("y", "output", "V")
+_D, _DX = Array("d", "kept", "V"), Array("x", "d_input", "D")
+
+
+def _product(source: Array, matrix: Matrix, target: Array, start: Array | None) -> Program:
+    """The program that multiplies each row of `source` by a matrix: one chain an element, from `start` or from zero."""
+    arrays = (source, target) if start is None else (source, target, start)
+    store = Instruction("copy", memory(1), (0,))
+    phase = Phase(target.size, (-1 if start is None else 2,), (Link(0, ((0, 0),)),), (store,), 1)
+    return Program(arrays, (matrix,), (phase,))
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A linear layer of given sizes. `linear_for` makes it."""
+
+    columns: int
+    rows: int
+    has_bias: bool
+    is_double: bool
+
+    def _bind(self, program: Program) -> BoundKernel:
+        return BoundKernel(program, {"D": self.columns, "V": self.rows}, (), (), self.is_double)
+
+    @cached_property
+    def _forward(self) -> BoundKernel:
+        return self._bind(_product(_X, Matrix("W", False, "V", "D"), _Y, _BIAS if self.has_bias else None))
+
+    @cached_property
+    def _backward(self) -> BoundKernel:
+        return self._bind(_product(_D, Matrix("W", True, "D", "V"), _DX, None))
+
+    def pack(self, weight: Weight, bias: int) -> Packed:
+        """What `forward` reads: W copied, the bias only pointed at (0: there is none)."""
+        return self._forward.pack({"W": weight, "b": Weight(bias)})
+
+    def pack_transposed(self, weight: Weight) -> Packed:
+        """What `input_gradient` reads."""
+        return self._backward.pack({"W": weight})
+
+    def forward(self, packed: Packed, x: Rows, y: Rows, count: int, threads: int) -> None:
+        """Write y = W x + b of `count` rows: for each element one chain, bias first, columns ascending."""
+        self._forward.run(packed, {_X: x, _Y: y}, None, count, threads)
+
+    def input_gradient(self, packed: Packed, d: Rows, dx: Rows, count: int, threads: int) -> None:
+        """Write ∂loss/∂x = Wᵀ d of `count` rows."""
+        self._backward.run(packed, {_D: d, _DX: dx}, None, count, threads)
+
+    def weight_gradient(self, plan: Plan, x: Rows, d: Rows, out: Weight, threads: int) -> None:
+        """Add to ∂loss/∂W the sum of d ⊗ x over the rows of a plan."""
+        parts = [d.address, d.stride, self.rows, out.address, out.row_stride, out.column_stride]
+        outer(plan, [x.address, x.stride, 0, 0], 0.0, self.columns, parts, self.is_double, threads)
+
+    def bias_gradient(self, d: Rows, count: int, out: int, threads: int) -> None:
+        """Write ∂loss/∂b, the sum of `count` rows d."""
+        column_sum([d.address, d.stride, count, self.rows, out], self.is_double, threads)
+
+    def cross_entropy(
+        self, logits: Rows, count: int, targets: int, ignored: int, smoothing: float, scales: int, losses: int,
+        threads: int,
+    ) -> None:  # fmt: skip
+        """Write the losses of `count` rows of logits; with `scales`, one a row, the rows become their gradients.
+
+        Args:
+            logits: overwritten, up to the next multiple of 64 bytes behind each row.
+            targets: int64 [count], each 0 … V - 1 or `ignored`: such a row has loss and gradient 0.
+            smoothing: share of the target's probability that is spread over all classes.
+            scales, losses: [count] of the element type; scales may be 0.
+        """
+        numbers = [logits.address, logits.stride, count, self.rows, targets, ignored, scales, losses]
+        cross_entropy(numbers, smoothing, self.is_double, threads)
+
+
+_LINEARS: dict[tuple[int, int, bool, bool, str], Linear] = {}
+
+
+def linear_for(columns: int, rows: int, has_bias: bool, is_double: bool) -> Linear:
+    """The linear layer of these sizes, on the instruction set in use."""
+    key = columns, rows, has_bias, is_double, isa()
+    if key not in _LINEARS:
+        _LINEARS[key] = Linear(*key[:-1])
+    return _LINEARS[key]

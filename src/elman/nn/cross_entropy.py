@@ -1,0 +1,165 @@
+"""Cross-entropy of a linear layer's output, in memory that does not grow with rows times classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.errors import ConfigError, DtypeError, ShapeError
+from elman.nn._chunks import losses_and_gradients
+from elman.nn.batch import TOKENS
+from elman.nn.linear import Linear, linear_path
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def linear_cross_entropy(
+    input: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, reduction: str = "mean",
+    ignore_index: int = -100, label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """cross_entropy(x Wᵀ + b, targets), as torch's functions of these names give it, without the logits of all rows.
+
+    On the kernels, rows are taken a chunk at a time. With "mean" and "sum", where a gradient will be asked for, it is
+    made at once beside the loss; with "none" each chunk's logits are made again in backward. Each logit is one chain of
+    fused multiply-adds, the bias first; no bit depends on the number of threads.
+
+    Args:
+        input: x, float [..., D].
+        weight: W [V, D].
+        bias: b [V], or None.
+        targets: integers [...], 0 … V - 1 or `ignore_index`.
+        reduction: "mean" over the rows that count, "sum", or "none": one loss a row.
+        ignore_index: rows with this target do not count.
+        label_smoothing: share of the target's probability, 0 … 1, that is spread over all classes.
+
+    Raises:
+        ShapeError: shapes do not fit, or a target is out of range.
+        DtypeError: targets are no integers, or element types differ.
+        ConfigError: an option is unknown or out of range.
+    """
+    _check_options(reduction, label_smoothing)
+    _check(input, weight, bias, targets)
+    rows, ids = input.reshape(-1, input.shape[-1]), targets.reshape(-1).to(torch.int64)
+    options = (reduction, ignore_index, label_smoothing)
+    if linear_path(input, weight, bias).name == "reference":
+        loss = reference(rows, weight, bias, ids, *options)
+    elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (input, weight, bias)):
+        loss = _Loss.apply(rows, weight, bias, ids, *options)  # type: ignore[no-untyped-call]
+    else:
+        loss = losses_and_gradients(rows, weight, bias, ids, None, *options, [False] * 3)[0]
+    return loss.reshape(targets.shape) if reduction == "none" else loss
+
+
+class LinearCrossEntropy(torch.nn.Module):
+    """A linear layer with its cross-entropy: `loss(x, targets)`; `loss.linear(x)` gives the logits.
+
+    Args:
+        in_features, num_classes, bias, device, dtype: of the layer, a `Linear`.
+        reduction, ignore_index, label_smoothing: see `linear_cross_entropy`.
+
+    Raises:
+        ConfigError: an option is unknown or out of range.
+    """
+
+    def __init__(
+        self, in_features: int, num_classes: int, bias: bool = True, *, reduction: str = "mean",
+        ignore_index: int = -100, label_smoothing: float = 0.0, device: Any = None, dtype: torch.dtype | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        _check_options(reduction, label_smoothing)
+        self.linear = Linear(in_features, num_classes, bias, device=device, dtype=dtype)
+        self.reduction, self.ignore_index, self.label_smoothing = reduction, ignore_index, label_smoothing
+
+    def forward(self, input: Tensor, targets: Tensor) -> Tensor:
+        """The loss of input [..., in_features] against integer targets [...]."""
+        return linear_cross_entropy(
+            input, self.linear.weight, self.linear.bias, targets, reduction=self.reduction,
+            ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """The options in one line."""
+        return f"reduction={self.reduction!r}, ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}"
+
+
+class _Loss(torch.autograd.Function):
+    """The fused loss; differentiated twice, it goes through the reference."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, reduction: str,
+        ignore_index: int, smoothing: float,
+    ) -> Tensor:  # fmt: skip
+        """The loss and, but for reduction "none", its gradients."""
+        ctx.options = (reduction, ignore_index, smoothing)
+        wanted = [want and reduction != "none" for want in ctx.needs_input_grad[:3]]
+        loss, *gradients = losses_and_gradients(rows, weight, bias, targets, None, *ctx.options, wanted)
+        ctx.save_for_backward(rows, weight, bias, targets, *gradients)
+        return loss  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients, times d."""
+        rows, weight, bias, targets, *gradients = ctx.saved_tensors
+        wanted = list(ctx.needs_input_grad[:3])
+        if torch.is_grad_enabled():
+            found = _again(rows, weight, bias, targets, ctx.options, d, wanted)
+        elif ctx.options[0] == "none":
+            found = losses_and_gradients(rows, weight, bias, targets, d, *ctx.options, wanted)[1:]
+        elif not torch.compiler.is_compiling() and d.item() == 1.0:
+            found = gradients
+        else:
+            found = [gradient * d for gradient in gradients]
+        return *(g if want else None for g, want in zip(found, wanted, strict=True)), None, None, None, None
+
+
+def _again(
+    rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, options: tuple[str, int, float], d: Tensor,
+    wanted: list[bool],
+) -> list[Tensor | None]:  # fmt: skip
+    """Gradients that can be differentiated again: through the reference."""
+    # Views, so that a tensor that stands in two places has a gradient for each.
+    places = [None if t is None else t.view_as(t) for t in (rows, weight, bias)]
+    x, w, b = places
+    assert x is not None
+    assert w is not None
+    sources = [place for place, want in zip(places, wanted, strict=True) if want and place is not None]
+    found = iter(torch.autograd.grad(reference(x, w, b, targets, *options), sources, d, create_graph=True))
+    return [next(found) if want else None for want in wanted]
+
+
+def reference(
+    rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, reduction: str, ignore_index: int,
+    smoothing: float,
+) -> Tensor:  # fmt: skip
+    """The loss by torch's own functions."""
+    logits = torch.nn.functional.linear(rows, weight, bias)
+    return torch.nn.functional.cross_entropy(
+        logits, targets, reduction=reduction, ignore_index=ignore_index, label_smoothing=smoothing
+    )
+
+
+def _check_options(reduction: str, label_smoothing: float) -> None:
+    if reduction not in REDUCTIONS:
+        raise ConfigError(f"linear_cross_entropy: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+    if not 0 <= label_smoothing <= 1:
+        raise ConfigError(f"linear_cross_entropy: label_smoothing must be 0 … 1, got {label_smoothing}")
+
+
+def _check(input: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> None:
+    """Raise ShapeError or DtypeError where tensors do not fit together."""
+    name = "linear_cross_entropy"
+    if weight.dim() != 2 or input.dim() < 1 or input.shape[-1] != weight.shape[1]:
+        got = f"{list(input.shape)} and {list(weight.shape)}"
+        raise ShapeError(f"{name}: input [..., D] and weight [V, D] expected, got {got}; transposed?")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(f"{name}: bias must be [V] = {list(weight.shape[:1])}, got {list(bias.shape)}")
+    if targets.dtype not in TOKENS:
+        raise DtypeError(f"{name}: targets must be integers, the class of each row; got {targets.dtype}")
+    if targets.shape != input.shape[:-1]:
+        raise ShapeError(f"{name}: targets must be {list(input.shape[:-1])}, one a row, got {list(targets.shape)}")
+    for what, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and tensor.dtype != input.dtype and not torch.is_autocast_enabled("cpu"):
+            raise DtypeError(f"{name}: input is {input.dtype}, {what} is {tensor.dtype}; convert one with .to(…)")
