@@ -9,6 +9,8 @@ namespace elman {
 namespace {
 
 constexpr int kDepth = 512;    // positions that one pass adds up
+template <class T>
+constexpr int kLine = 64 / sizeof(T);  // units of d that are packed together: what a cache line holds
 constexpr int kColumns = 256;  // columns of the source that are packed together: kDepth * kColumns floats fill half a cache
 
 // Source rows as panels: [column tile][position][vectors of the tile], zero past the last column.
@@ -22,13 +24,11 @@ void pack_source(const Outer<T>& o, int64_t position, int depth, int column, int
         }
 }
 
-// Some columns of d, transposed: [unit][kDepth].
+// A line of d's columns, position behind position: [depth][kLine].
 template <class T>
 void pack_units(const Outer<T>& o, const OuterPart<T>& part, int64_t position, int depth, int unit, int units, T* rows) {
-    for (int n = 0; n < depth; ++n) {
-        const T* from = part.d + o.rows[position + n] * part.stride + unit;
-        for (int m = 0; m < units; ++m) rows[m * kDepth + n] = from[m];
-    }
+    for (int n = 0; n < depth; ++n, rows += kLine<T>)
+        load_row<T>(rows, part.d + o.rows[position + n] * part.stride + unit, kLine<T>, units);
 }
 
 template <class T>
@@ -36,10 +36,10 @@ class OuterWorker {
 public:
     explicit OuterWorker(const Outer<T>& outer) : o_(outer) {
         constexpr int span = kMaxVectors * Vector<T>::width;
-        char* memory = static_cast<char*>(o_.workspace(sizeof(T) * (kDepth * (kColumns + span) + kMaxRows * (kDepth + span)) + 256));
+        char* memory = static_cast<char*>(o_.workspace(sizeof(T) * (kDepth * (kColumns + span + kLine<T>) + kMaxRows * span) + 256));
         Arena arena{memory};
         panel_ = arena.take<T>(kDepth * (kColumns + span));
-        rows_ = arena.take<T>(kMaxRows * kDepth);
+        rows_ = arena.take<T>(kLine<T> * kDepth);
         sum_ = arena.take<T>(kMaxRows * span);
     }
 
@@ -62,22 +62,33 @@ public:
 
 private:
     void add_part(const OuterPart<T>& part, int64_t position, int depth, int column, int columns, int begin, int end) {
-        constexpr int span = kMaxVectors * Vector<T>::width, most = rows_for(kMaxVectors);
-        for (int unit = begin; unit < end; unit += most) {
-            const int units = end - unit < most ? end - unit : most;
+        for (int unit = begin; unit < end; unit += kLine<T>) {
+            const int units = end - unit < kLine<T> ? end - unit : kLine<T>;
             pack_units(o_, part, position, depth, unit, units, rows_);
-            const T* a[kMaxRows];
-            for (int m = 0; m < units; ++m) a[m] = rows_ + m * kDepth;
-            const T* panel = panel_;
-            for (int first = 0; first < columns; first += span, panel += static_cast<ptrdiff_t>(depth) * span) {
-                const int valid = columns - first < span ? columns - first : span;
-                T* corner = part.out + unit * part.row_stride + (column + first) * part.column_stride;
-                transfer(part, corner, units, valid, Move::kRead);
-                T* out[kMaxVectors];
-                for (int j = 0; j < kMaxVectors; ++j) out[j] = sum_ + j * Vector<T>::width;
-                tile_of<T>(units, kMaxVectors)(depth, a, panel, out, span);
-                transfer(part, corner, units, valid, Move::kWrite);
+            const int groups = static_cast<int>(ceil_div(units, rows_for(kMaxVectors)));
+            for (int g = 0; g < groups; ++g) {
+                const int first = static_cast<int>(share(units, groups, g)), count = static_cast<int>(share(units, groups, g + 1)) - first;
+                T* row = part.out + (unit + first) * part.row_stride + column * part.column_stride;
+                add_rows(part, depth, first, count, row, columns);
             }
+        }
+    }
+
+    // Some units of the line that is packed, all columns that are packed.
+    void add_rows(const OuterPart<T>& part, int depth, int unit, int units, T* row, int columns) {
+        constexpr int width = Vector<T>::width, span = kMaxVectors * width;
+        const T* a[kMaxRows];
+        for (int m = 0; m < units; ++m) a[m] = rows_ + unit + m;
+        const T* panel = panel_;
+        for (int first = 0; first < columns; first += span, panel += static_cast<ptrdiff_t>(depth) * span) {
+            const int valid = columns - first < span ? columns - first : span;
+            T* corner = row + first * part.column_stride;
+            const bool whole = valid == span && part.column_stride == 1;
+            if (!whole) transfer(part, corner, units, valid, Move::kRead);
+            T* out[kMaxVectors];
+            for (int j = 0; j < kMaxVectors; ++j) out[j] = (whole ? corner : sum_) + j * width;
+            tile_of<T>(units, kMaxVectors)(depth, a, kLine<T>, panel, out, whole ? part.row_stride : span);
+            if (!whole) transfer(part, corner, units, valid, Move::kWrite);
         }
     }
 

@@ -194,7 +194,7 @@ template <class T>
 class Ahead {
 public:
     Ahead(const Program& program, const Phase& phase, T* const* pointers, ptrdiff_t stride, int lane, int behind)
-        : program_(program), phase_(phase), pointers_(pointers), stride_(stride), lane_(lane), behind_(behind), array_(0) {}
+        : program_(program), phase_(phase), pointers_(pointers), stride_(stride), lane_(phase.touched ? lane : behind), behind_(behind), array_(0) {}
 
     void row() {
         if (lane_ >= behind_) return;

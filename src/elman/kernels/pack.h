@@ -56,6 +56,45 @@ size_t panel_size(const Phase& phase, const Link& link) {
     return block_panel<T>(phase, link) * block_count<T>(phase);
 }
 
+// Exchanges rows and columns of a square of vectors: pairs of rows swap ever smaller halves.
+template <class T>
+ELMAN_INLINE void transpose(vec<T>* v) {
+    constexpr int width = Vector<T>::width;
+    for (int half = width / 2; half > 0; half /= 2) {
+        typename Vector<T>::mask low, high;
+        for (int i = 0; i < width; ++i) {
+            low[i] = i & half ? width + (i ^ half) : i;
+            high[i] = i & half ? width + i : i | half;
+        }
+        for (int i = 0; i < width; ++i) {
+            if (i & half) continue;
+            const vec<T> a = v[i], b = v[i | half];
+            v[i] = shuffle<T>(a, b, low);
+            v[i | half] = shuffle<T>(a, b, high);
+        }
+    }
+}
+
+// One vector of units of a matrix, all its columns: to[k * stride + unit], zero past the last unit.
+template <class T>
+void pack_vector(const MatrixView<T>& view, int unit, int units, int depth, T* to, ptrdiff_t stride) {
+    constexpr int width = Vector<T>::width;
+    const T* from = view.base + unit * view.row_stride;
+    int k = 0;
+    if (view.row_stride == 1) {
+        for (; k < depth; ++k) load_row<T>(to + k * stride, from + k * view.column_stride, width, units);
+        return;
+    }
+    for (; view.column_stride == 1 && units == width && k + width <= depth; k += width) {
+        vec<T> square[width];
+        for (int i = 0; i < width; ++i) square[i] = load<T>(from + i * view.row_stride + k);
+        transpose<T>(square);
+        for (int i = 0; i < width; ++i) store<T>(to + (k + i) * stride, square[i]);
+    }
+    for (; k < depth; ++k)
+        for (int i = 0; i < width; ++i) to[k * stride + i] = i < units ? from[i * view.row_stride + k * view.column_stride] : T(0);
+}
+
 template <class T>
 void pack(const Phase& phase, const Link& link, const MatrixView<T>* views, T* panel) {
     constexpr int width = Vector<T>::width;
@@ -65,15 +104,10 @@ void pack(const Phase& phase, const Link& link, const MatrixView<T>* views, T* p
             const int vectors = split.width(t);
             for (int j = 0; j < vectors; ++j) {
                 const int place = split.begin(t) + j;
-                const MatrixView<T>& view = views[place / phase.vectors];
                 const int unit = (block * phase.vectors + place % phase.vectors) * width;
-                for (int lane = 0; lane < width; ++lane) {
-                    const bool inside = unit + lane < phase.size;
-                    const T* from = view.base + (inside ? (unit + lane) * view.row_stride : 0);
-                    T* to = panel + j * width + lane;
-                    for (int k = 0; k < link.depth; ++k, to += vectors * width)
-                        *to = inside ? from[k * view.column_stride] : T(0);
-                }
+                const int units = phase.size - unit < width ? (phase.size > unit ? phase.size - unit : 0) : width;
+                const MatrixView<T>& view = views[place / phase.vectors];
+                pack_vector(view, units ? unit : 0, units, link.depth, panel + j * width, static_cast<ptrdiff_t>(vectors) * width);
             }
             panel += static_cast<size_t>(link.depth) * vectors * width;
         }

@@ -267,7 +267,7 @@ private:
                     out[j] = f.registers[link.product[place / phase.vectors].chain * kMaxLanes] + u +
                              place % phase.vectors * Vector<T>::width;
                 }
-                tile_of<T>(f.lanes, split.width(t))(link.depth, rows, panel, out, width_);
+                tile_of<T>(f.lanes, split.width(t))(link.depth, rows, 1, panel, out, width_);
                 panel += static_cast<size_t>(link.depth) * split.width(t) * Vector<T>::width;
             }
         }

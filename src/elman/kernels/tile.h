@@ -1,6 +1,6 @@
 // The register tile: rows times a panel, accumulated in place. It knows no cell and no sequence.
 //
-//   out[j][i * stride .. + width] += sum over k of a[i][k] * panel[k][j]      i < ROWS, j < VECTORS
+//   out[j][i * stride .. + width] += sum over k of a[i][k * step] * panel[k][j]      i < ROWS, j < VECTORS
 //
 // Each output element is one chain of fused multiply-adds, k ascending, that continues from what `out` holds: a chain may be
 // spilled between calls and gives the same bits, whatever ROWS and VECTORS it is computed with.
@@ -22,7 +22,7 @@ constexpr int rows_for(int vectors) {
 }
 
 template <class T, int ROWS, int VECTORS>
-[[gnu::noinline]] void tile(int depth, const T* const* a, const T* panel, T* const* out, ptrdiff_t stride) {
+[[gnu::noinline]] void tile(int depth, const T* const* a, ptrdiff_t step, const T* panel, T* const* out, ptrdiff_t stride) {
     using V = vec<T>;
     constexpr int width = Vector<T>::width;
     V sum[ROWS][VECTORS];
@@ -31,7 +31,7 @@ template <class T, int ROWS, int VECTORS>
         row[i] = a[i];
         for (int j = 0; j < VECTORS; ++j) sum[i][j] = load<T>(out[j] + i * stride);
     }
-    for (int k = 0; k < depth; ++k) {
+    for (ptrdiff_t k = 0, end = depth * step; k < end; k += step) {
         V b[VECTORS];
         for (int j = 0; j < VECTORS; ++j) b[j] = load<T>(panel + j * width);
         panel += VECTORS * width;
@@ -45,7 +45,7 @@ template <class T, int ROWS, int VECTORS>
 }
 
 template <class T>
-using TileFunction = void (*)(int, const T* const*, const T*, T* const*, ptrdiff_t);
+using TileFunction = void (*)(int, const T* const*, ptrdiff_t, const T*, T* const*, ptrdiff_t);
 
 template <class T, int VECTORS>
 TileFunction<T> tile_of(int rows) {

@@ -64,6 +64,18 @@ ELMAN_INLINE V select(M mask, V a, V b) {
     return mask ? a : b;
 }
 
+// Element i is a[index[i]], or b[index[i] - width] from `width` on.
+template <class T>
+ELMAN_INLINE vec<T> shuffle(vec<T> a, vec<T> b, mask<T> index) {
+#if defined(__clang__)
+    vec<T> v;
+    for (int i = 0; i < Vector<T>::width; ++i) v[i] = index[i] < Vector<T>::width ? a[index[i]] : b[index[i] - Vector<T>::width];
+    return v;
+#else
+    return __builtin_shuffle(a, b, index);
+#endif
+}
+
 // The smaller and the larger; a NaN in either argument comes out, as in numpy.minimum and torch.minimum.
 template <class V>
 ELMAN_INLINE V vmin(V a, V b) {
