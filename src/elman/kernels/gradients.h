@@ -8,27 +8,34 @@
 namespace elman {
 namespace {
 
-constexpr int kDepth = 512;    // positions that one pass adds up
+// What one pass takes together: positions, columns of the source and units of d. Panels and lines fill half a second-level cache.
+constexpr int kDepth = 256, kColumns = 256, kUnits = 128;
+
 template <class T>
-constexpr int kLine = 64 / sizeof(T);  // units of d that are packed together: what a cache line holds
-constexpr int kColumns = 256;  // columns of the source that are packed together: kDepth * kColumns floats fill half a cache
+constexpr int kLine = 64 / sizeof(T);  // units that lie together for the tiles: what a cache line holds
 
 // Source rows as panels: [column tile][position][vectors of the tile], zero past the last column.
 template <class T>
 void pack_source(const Outer<T>& o, int64_t position, int depth, int column, int columns, T* panel) {
     constexpr int span = kMaxVectors * Vector<T>::width;
-    for (int first = 0; first < columns; first += span)
-        for (int n = 0; n < depth; ++n, panel += span) {
+    for (int n = 0; n < depth; ++n) {
+        T* to = panel + n * span;
+        for (int first = 0; first < columns; first += span, to += static_cast<ptrdiff_t>(depth) * span) {
             const int valid = columns - first < span ? columns - first : span;
-            load_row<T>(panel, o.source[position + n] + column + first, span, valid);
+            load_row<T>(to, o.source[position + n] + column + first, span, valid);
         }
+    }
 }
 
-// A line of d's columns, position behind position: [depth][kLine].
+// Some units of d: [line][position][kLine], zero past the last unit.
 template <class T>
-void pack_units(const Outer<T>& o, const OuterPart<T>& part, int64_t position, int depth, int unit, int units, T* rows) {
-    for (int n = 0; n < depth; ++n, rows += kLine<T>)
-        load_row<T>(rows, part.d + o.rows[position + n] * part.stride + unit, kLine<T>, units);
+void pack_units(const Outer<T>& o, const OuterPart<T>& part, int64_t position, int depth, int unit, int units, T* lines) {
+    for (int n = 0; n < depth; ++n) {
+        const T* from = part.d + o.rows[position + n] * part.stride + unit;
+        T* to = lines + n * kLine<T>;
+        for (int u = 0; u < units; u += kLine<T>, to += static_cast<ptrdiff_t>(depth) * kLine<T>)
+            load_row<T>(to, from + u, kLine<T>, units - u < kLine<T> ? units - u : kLine<T>);
+    }
 }
 
 template <class T>
@@ -36,10 +43,10 @@ class OuterWorker {
 public:
     explicit OuterWorker(const Outer<T>& outer) : o_(outer) {
         constexpr int span = kMaxVectors * Vector<T>::width;
-        char* memory = static_cast<char*>(o_.workspace(sizeof(T) * (kDepth * (kColumns + span + kLine<T>) + kMaxRows * span) + 256));
+        char* memory = static_cast<char*>(o_.workspace(sizeof(T) * (kDepth * (kColumns + span + kUnits) + kMaxRows * span) + 256));
         Arena arena{memory};
         panel_ = arena.take<T>(kDepth * (kColumns + span));
-        rows_ = arena.take<T>(kLine<T> * kDepth);
+        lines_ = arena.take<T>(kDepth * kUnits);
         sum_ = arena.take<T>(kMaxRows * span);
     }
 
@@ -54,31 +61,34 @@ public:
                 for (int p = 0; p < o_.parts; before += o_.part[p++].size) {
                     const int64_t begin = first > before ? first - before : 0;
                     const int64_t end = last - before < o_.part[p].size ? last - before : o_.part[p].size;
-                    if (begin < end) add_part(o_.part[p], position, depth, column, columns, static_cast<int>(begin), static_cast<int>(end));
+                    for (int64_t unit = begin; unit < end; unit += kUnits)
+                        add_units(o_.part[p], position, depth, column, columns, static_cast<int>(unit),
+                                  static_cast<int>(end - unit < kUnits ? end - unit : kUnits));
                 }
             }
         }
     }
 
 private:
-    void add_part(const OuterPart<T>& part, int64_t position, int depth, int column, int columns, int begin, int end) {
-        for (int unit = begin; unit < end; unit += kLine<T>) {
-            const int units = end - unit < kLine<T> ? end - unit : kLine<T>;
-            pack_units(o_, part, position, depth, unit, units, rows_);
-            const int groups = static_cast<int>(ceil_div(units, rows_for(kMaxVectors)));
+    void add_units(const OuterPart<T>& part, int64_t position, int depth, int column, int columns, int unit, int units) {
+        pack_units(o_, part, position, depth, unit, units, lines_);
+        const T* lines = lines_;
+        for (int u = 0; u < units; u += kLine<T>, lines += static_cast<ptrdiff_t>(depth) * kLine<T>) {
+            const int rest = units - u < kLine<T> ? units - u : kLine<T>;
+            const int groups = static_cast<int>(ceil_div(rest, rows_for(kMaxVectors)));
             for (int g = 0; g < groups; ++g) {
-                const int first = static_cast<int>(share(units, groups, g)), count = static_cast<int>(share(units, groups, g + 1)) - first;
-                T* row = part.out + (unit + first) * part.row_stride + column * part.column_stride;
-                add_rows(part, depth, first, count, row, columns);
+                const int first = static_cast<int>(share(rest, groups, g)), count = static_cast<int>(share(rest, groups, g + 1)) - first;
+                T* row = part.out + (unit + u + first) * part.row_stride + column * part.column_stride;
+                add_rows(part, depth, lines + first, count, row, columns);
             }
         }
     }
 
-    // Some units of the line that is packed, all columns that are packed.
-    void add_rows(const OuterPart<T>& part, int depth, int unit, int units, T* row, int columns) {
+    // Some units of a line, all columns that are packed.
+    void add_rows(const OuterPart<T>& part, int depth, const T* line, int units, T* row, int columns) {
         constexpr int width = Vector<T>::width, span = kMaxVectors * width;
         const T* a[kMaxRows];
-        for (int m = 0; m < units; ++m) a[m] = rows_ + unit + m;
+        for (int m = 0; m < units; ++m) a[m] = line + m;
         const T* panel = panel_;
         for (int first = 0; first < columns; first += span, panel += static_cast<ptrdiff_t>(depth) * span) {
             const int valid = columns - first < span ? columns - first : span;
@@ -114,7 +124,7 @@ private:
     }
 
     const Outer<T>& o_;
-    T *panel_, *rows_, *sum_;
+    T *panel_, *lines_, *sum_;
 };
 
 template <class T>
