@@ -109,12 +109,17 @@ def _measure(suites: Sequence[str], options: Options, peers: dict[str, str], jso
     report = reports.Report(ceilings.measure(options.threads), reports.machine(), peers)
     print("\n".join([*report.heading(), "", reports.title()]), flush=True)
     with _progress(todo) as cases:
-        for case in cases:
-            for row in run.measure(case, options, report.ceilings):
-                report.rows.append(row)
-                print(reports.line(row), flush=True)
-            if json:
-                report.save(json)
+        for done, case in enumerate(cases):
+            try:
+                for row in run.measure(case, options, report.ceilings):
+                    report.rows.append(row)
+                    print(reports.line(row), flush=True)
+            except KeyboardInterrupt:
+                kept = f"; {json} holds what was measured" if json else ""
+                raise KeyboardInterrupt(f"interrupted after {done} of {len(todo)} cases{kept}") from None
+            finally:
+                if json:
+                    report.save(json)
     _check_peak(report, options.threads[-1])
     return report
 
