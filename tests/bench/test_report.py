@@ -134,6 +134,16 @@ def test_inference_is_drawn_against_the_better_peer() -> None:
     assert infer.points == ((256, 2.0, 2.0, 2.0),)
 
 
+def test_the_legend_names_the_peers_that_were_there(tmp_path: Path) -> None:
+    def words(rows: list[Row]) -> str:
+        return " | ".join(text.text or "" for text in drawn(tmp_path / "c.svg", rows).iter(f"{SVG}text"))
+
+    rows = [row(), row(mode="infer"), row(mode="infer", peer="jax")]
+    assert words(rows).endswith("training, against PyTorch | inference, against PyTorch")
+    rows.append(row(mode="infer", peer="onnxruntime"))
+    assert words(rows).endswith("inference, against the faster of PyTorch and ONNX Runtime")
+
+
 def test_higher_is_faster_and_the_larger_number_of_threads_is_drawn(tmp_path: Path) -> None:
     rows = [row(1.0, threads=1, hidden_size=999), row(1.0, threads=2), row(4.0, threads=2, hidden_size=512)]
     root = drawn(tmp_path / "c.svg", rows)

@@ -129,12 +129,14 @@ def _progress(todo: Sequence[Case]) -> Iterator[Iterator[Case]]:
     """The cases one by one; on a terminal with a line that says how far this is, elsewhere the rows tell it."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    # Drawn between cases only: a thread that draws would take time from what is timed.
+    shown = Progress(*columns, console=console, disable=not console.is_terminal, transient=True, auto_refresh=False)
+    with shown as progress:
         task = progress.add_task("", total=len(todo))
 
         def cases() -> Iterator[Case]:
             for case in todo:
-                progress.update(task, description=str(case))
+                progress.update(task, description=str(case), refresh=True)
                 yield case
                 progress.advance(task)
 
