@@ -68,7 +68,7 @@ def test_a_peer_that_differs_gets_no_time(timed: list[bool]) -> None:
     limit = TOLERANCE["float32"]
     found = rows({"wrong": lambda: side(1.0 + 3 * limit), "right": lambda: side(1.0 + limit / 3)})
     assert [(row.peer, row.ratio) for row in found] == [("wrong", None), ("right", 1.5)]
-    assert found[0].refused == "its results differ by 3.0e-04, 1e-04 is allowed"
+    assert found[0].refused == "its results differ by 9.0e-05, 3e-05 is allowed"
     assert found[0].seconds is None
     assert found[0].difference == pytest.approx(3 * limit, rel=0.01)
     assert len(timed) == 1
@@ -122,5 +122,5 @@ def test_difference(ours: dict[str, list[float]], theirs: dict[str, list[float]]
 
 def test_results_that_are_no_numbers_are_refused() -> None:
     (row,) = rows({"torch": lambda: side(float("nan"))})
-    assert row.refused == "its results differ by inf, 1e-04 is allowed"
+    assert row.refused == "its results differ by inf, 3e-05 is allowed"
     assert row.difference is None  # JSON knows no infinity
