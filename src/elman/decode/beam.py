@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from elman.decode.draw import Decided, seeds_of
-from elman.decode.engine import REASONS, Engine
+from elman.decode.engine import Engine
 from elman.decode.filters import normalised
 from elman.decode.live import Live
 from elman.decode.pool import Pool, hypotheses, offer
-from elman.decode.results import Reason, Result
+from elman.decode.results import CANCELLED, LENGTH, Result
 from elman.decode.roles import Booleans, Floats, Integers
 from elman.decode.select import Picks, best, best_two, diverse, gumbel_keys
 from elman.decode.tree import Status, Tree
@@ -46,19 +46,19 @@ class Beam:
 
     def __iter__(self) -> Iterator[Decided]:
         if self.options.max_length == 0:
-            self._offer(self.live, [Reason.LENGTH] * len(self.live))
+            self._offer(self.live, np.full(len(self.live), LENGTH))
             return
         while len(self.live):
             self._step()
             yield self._agreed()
 
-    def results(self, owners: list[int], reason: Reason = Reason.CANCELLED) -> dict[int, Result]:
+    def results(self, owners: list[int], code: int = CANCELLED) -> dict[int, Result]:
         """By prompt; where nothing has finished, the best that is still on its way, ended for this reason."""
         for owner in owners:
             rows = np.flatnonzero(self.live.owner == owner)
             if len(rows) and not self.pools[owner].outputs:
                 best_row = self.live.select(rows[[int(self.live.total[rows].argmax())]])
-                self._offer(best_row, [reason])
+                self._offer(best_row, np.array([code]))
         tree = self._trees if self.options.keep_tree else {}
         count = self.options.count
         return {o: Result(self.pools[o].result()[:count], self._steps[o], tree=tree.get(o)) for o in owners}
@@ -103,7 +103,7 @@ class Beam:
 
     def _go(self, picks: Picks, log_probabilities: Floats, scores: Floats, finishing: bool) -> None:
         """Continue hypotheses by the picks: into the pools, or into the next beam."""
-        following = self.live.select(picks.rows) if len(picks) else _none(self.live)
+        following = self.live.select(picks.rows) if len(picks) else self.live.without_rows()
         nodes = self._add_nodes(picks, "finished" if finishing else "kept")
         at = picks.rows, picks.tokens
         codes = None
@@ -111,26 +111,25 @@ class Beam:
             codes = self.engine.advance(following, picks.tokens, log_probabilities[at], scores[at])
         if finishing:
             assert codes is not None
-            reasons = [REASONS[code] for code in codes.tolist()]
-            self._offer(following, reasons, picks.keys if self.options.stochastic else None)
+            self._offer(following, codes, picks.keys if self.options.stochastic else None)
             return
         group, keys = self._group[picks.rows], picks.keys
         if codes is not None and codes.any():  # ends that could not be foreseen by looking at the tokens alone
             ended, rest = np.flatnonzero(codes), np.flatnonzero(codes == 0)
-            self._offer(following.select(ended), [REASONS[code] for code in codes[ended].tolist()])
-            following = following.select(rest) if len(rest) else _none(following)
+            self._offer(following.select(ended), codes[ended])
+            following = following.select(rest) if len(rest) else following.without_rows()
             group, nodes, keys = group[rest], nodes[rest], keys[rest]
         self.live, self._group, self._node, self._key = following, group, nodes, keys
 
-    def _offer(self, live: Live, reasons: list[Reason], keys: Floats | None = None) -> None:
-        offer(self.engine, self.pools, live, reasons, keys)
+    def _offer(self, live: Live, codes: Integers, keys: Floats | None = None) -> None:
+        offer(self.engine, self.pools, live, codes, keys)
 
     def _stick(self, totals: Floats) -> None:
         """Set hypotheses aside that nothing can follow."""
         stuck = np.flatnonzero(totals.max(axis=1) == -np.inf)
-        for row in stuck:
-            alone = self.live.select(np.array([row]))
-            self._offer(alone, [self.engine.stuck(alone)], self._key[[row]] if self.options.stochastic else None)
+        if len(stuck):
+            codes = self.engine.stuck(self.live, stuck)
+            self._offer(self.live.select(stuck), codes, self._key[stuck] if self.options.stochastic else None)
 
     def _compete(self) -> None:
         """Of a stochastic beam: finished hypotheses and those on their way share the places."""
@@ -162,7 +161,7 @@ class Beam:
         if kept.all():
             return
         rows = np.flatnonzero(kept)
-        self.live = self.live.select(rows) if len(rows) else _none(self.live)
+        self.live = self.live.select(rows) if len(rows) else self.live.without_rows()
         self._group, self._node, self._key = self._group[rows], self._node[rows], self._key[rows]
 
     def _agreed(self) -> Decided:
@@ -203,9 +202,3 @@ class Beam:
         rest = keys.copy()
         rest[picks.rows, picks.tokens] = -np.inf
         self._add_nodes(best(rest, self.live.owner, self.options.width), "pruned")
-
-
-def _none(live: Live) -> Live:
-    empty = np.zeros(0, np.int64)
-    nothing = Live(**{**vars(live), "last": empty, "owner": empty})
-    return nothing

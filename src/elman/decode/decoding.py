@@ -12,7 +12,7 @@ from elman.decode.engine import Engine
 from elman.decode.exact import Exact
 from elman.decode.options import Options
 from elman.decode.prepare import Prompt, prepare
-from elman.decode.results import Reason, Result
+from elman.decode.results import Result
 from elman.decode.roles import Stepper
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
@@ -76,7 +76,7 @@ class Decoding:
                 pass
         found: dict[int, Result] = {}
         for owners, searcher in self._searchers:
-            found |= searcher.results(owners, Reason.CANCELLED)
+            found |= searcher.results(owners)
         return [found[k] for k in range(self._count)]
 
 
