@@ -26,7 +26,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     def pair(theirs: object, ours: object, seconds: float, *, least: int, rest: bool) -> Pair:
         calls.append(rest)
-        return Pair(6.0, 4.0, 1.5, 9)
+        return Pair(6.0, 4.0, 1.5, 0.1, 9)
 
     monkeypatch.setattr(module, "time_pair", pair)
     return calls
@@ -41,7 +41,14 @@ def rows(
 def test_a_row_holds_the_case_and_its_figures() -> None:
     (row,) = rows({"torch": side}, operations=200.0)
     assert {name: getattr(row, name) for name in Case.__dataclass_fields__} == case().columns()
-    assert (row.peer, row.ratio, row.seconds, row.peer_seconds, row.pairs) == ("torch", 1.5, 4.0, 6.0, 9)
+    assert (row.peer, row.ratio, row.seconds, row.peer_seconds, row.spread, row.pairs) == (
+        "torch",
+        1.5,
+        4.0,
+        6.0,
+        0.1,
+        9,
+    )
     assert (row.rows, row.difference, row.refused) == (10, 0.0, None)
     assert row.fraction_of_peak == 200.0 / 4.0 / 100.0
     assert row.fraction_of_bandwidth is None

@@ -48,6 +48,11 @@ def test_the_ratio_is_the_median_of_neighbours_and_not_the_ratio_of_medians(cloc
     assert (pair.theirs, pair.ours) == (2.0, 5.5)
 
 
+@pytest.mark.parametrize(("seconds", "spread"), [((1.0,), 0.0), ((4.0, 4.0), 0.0), ((2.0, 3.0, 4.0, 5.0, 6.0), 0.25)])
+def test_the_spread_is_half_the_distance_of_the_quartiles(seconds: tuple[float, ...], spread: float) -> None:
+    assert pairs._pair([(theirs, 1.0) for theirs in seconds]).spread == spread  # of the last: 3 and 5 around 4
+
+
 def test_it_goes_on_for_the_time_that_is_given(clock: Clock) -> None:
     assert time_pair(clock.work("t", 1.0), clock.work("o", 1.0), seconds=20.0, least=2).count == 10
 

@@ -15,7 +15,11 @@ from elman.errors import DataError, FormatError
 from tests.bench.cases import CEILINGS, case, row
 
 SVG = "{http://www.w3.org/2000/svg}"
-ROWS = [row(1.5, fraction_of_peak=0.81), row(None, batch=16), row(0.7, suite="steps", fraction_of_bandwidth=0.4)]
+ROWS = [
+    row(1.5, fraction_of_peak=0.81, spread=0.02),
+    row(None, batch=16),
+    row(0.7, suite="steps", fraction_of_bandwidth=0.4),
+]
 
 
 def made(rows: list[Row]) -> Report:
@@ -80,7 +84,7 @@ def test_machine_facts() -> None:
 
 def test_lines_of_the_table() -> None:
     timed, refused, step = map(line, ROWS)
-    assert timed.split()[-5:] == ["torch", "1500.000", "1000.000", "1.50", "81%"]
+    assert timed.split()[-6:] == ["torch", "1500.000", "1000.000", "1.50", "2%", "81%"]
     assert refused.endswith("no time: its results differ")
     assert step.endswith("40%")  # the bandwidth is what counts
     assert len(title()) == len(timed)

@@ -116,6 +116,7 @@ def _row(contest: Contest, ceilings: Ceilings, name: str, peer: Side, pair: Pair
         peer_seconds=pair.theirs,
         rows=ours.steps,
         pairs=pair.count,
+        spread=pair.spread,
         difference=apart,
     )
 
