@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from elman.decode import Allowed, CallableStepper, Grammar, Options, Reason, Spelling, decode
+from elman.decode import Allowed, CallableStepper, Grammar, Options, Reason, Regex, Spelling, decode
 from elman.errors import ConfigError
 from tests.decode.small import everything, markov, network, texts
 
@@ -135,6 +136,16 @@ def test_ending_as_soon_as_accepted() -> None:
     options = Options(max_length=9, constraints=(Grammar('s ::= "b"+ "c"*'),), stop_when_accepted=True)
     (result,) = decode(markov(4, 1), [[0]], options)
     assert (result.best.text, result.best.reason) == ("b", Reason.CONSTRAINT)
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "sample", "beam", "exact"])
+@pytest.mark.parametrize("constraint", [Grammar('s ::= "b"*'), Regex("b*")])
+def test_what_is_accepted_at_once_needs_no_step(strategy: Any, constraint: Any) -> None:
+    options = Options(strategy=strategy, max_length=9, constraints=(constraint,), stop_when_accepted=True)
+    (result,) = decode(markov(4, 1), [[0]], options)
+    assert (result.best.text, result.best.reason, result.steps) == ("", Reason.CONSTRAINT, 0)
+    (longer,) = decode(markov(4, 1), [[0]], replace(options, min_length=3))
+    assert longer.best.text == "bbb"
 
 
 @pytest.mark.parametrize(

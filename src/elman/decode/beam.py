@@ -16,7 +16,7 @@ from elman.decode.engine import Engine
 from elman.decode.filters import normalised
 from elman.decode.live import Live
 from elman.decode.pool import Pool, hypotheses, offer
-from elman.decode.results import CANCELLED, LENGTH, Result
+from elman.decode.results import CANCELLED, Result
 from elman.decode.roles import Booleans, Floats, Integers
 from elman.decode.select import Picks, best, best_two, diverse, gumbel_keys
 from elman.decode.tree import Status, Tree
@@ -45,9 +45,10 @@ class Beam:
         self._shown = dict.fromkeys(owners.tolist(), 0)
 
     def __iter__(self) -> Iterator[Decided]:
-        if self.options.max_length == 0:
-            self._offer(self.live, np.full(len(self.live), LENGTH))
-            return
+        codes = self.engine.at_once(self.live)
+        if len(rows := np.flatnonzero((codes > 0) & (self._group == 0))):
+            self._offer(self.live.select(rows), codes[rows])
+        self._keep(codes == 0)
         while len(self.live):
             self._step()
             yield self._agreed()

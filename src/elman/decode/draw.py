@@ -11,7 +11,7 @@ from elman.decode.engine import Engine
 from elman.decode.filters import apply_all, sampling_filters
 from elman.decode.live import Live
 from elman.decode.random import Uniforms
-from elman.decode.results import CANCELLED, LENGTH, Ended, Outputs, Result
+from elman.decode.results import CANCELLED, Ended, Outputs, Result
 from elman.decode.roles import Booleans, Floats, Integers
 
 
@@ -58,8 +58,7 @@ class Drawing:
         self._rows = np.arange(len(live))
 
     def __iter__(self) -> Iterator[Decided]:
-        if self.engine.options.max_length == 0:
-            self._end(np.full(len(self.live), LENGTH))
+        self._end(self.engine.at_once(self.live))
         while len(self.live):
             yield self._step()
 

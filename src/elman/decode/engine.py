@@ -10,7 +10,7 @@ from elman.decode.filters import Adjustment, repeats
 from elman.decode.force import Force
 from elman.decode.live import Live
 from elman.decode.options import Options
-from elman.decode.results import CONSTRAINT, DEAD_END, LENGTH, STOP_STRING, STOP_TOKEN, Carried, Ended, Reason
+from elman.decode.results import CONSTRAINT, DEAD_END, GOES_ON, LENGTH, STOP_STRING, STOP_TOKEN, Carried, Ended, Reason
 from elman.decode.roles import Booleans, Floats, Integers, Stepper
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
@@ -40,6 +40,13 @@ class Engine:
         self._may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
         self._may_block |= any(value == -np.inf for value in options.bias.values())
         self.origins: list[Carried] = []
+
+    def at_once(self, live: Live) -> Integers:
+        """Which sequences end before they begin, [B]: GOES_ON or why."""
+        codes = np.full(len(live), LENGTH if self.options.max_length == 0 else GOES_ON, np.int64)
+        if self.force is not None:
+            codes[self.force.ended(live.constraint, 0)] = CONSTRAINT
+        return codes
 
     def expand(self, live: Live) -> tuple[Floats, Floats]:
         """Read the last tokens.

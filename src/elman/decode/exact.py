@@ -15,7 +15,7 @@ from elman.decode.draw import Decided
 from elman.decode.engine import Engine
 from elman.decode.live import Live
 from elman.decode.pool import Pool, offer
-from elman.decode.results import CANCELLED, LENGTH, Result
+from elman.decode.results import CANCELLED, Result
 from elman.decode.roles import Booleans, Floats, Hypotheses, Integers
 
 _TOGETHER = 32  # prefixes that are stepped at once
@@ -68,8 +68,9 @@ class Exact:
     def __iter__(self) -> Iterator[Decided]:
         for owner in self.pools:
             root = self._begun.select(np.array([self._row[owner]]))
-            if self.engine.options.max_length == 0:
-                offer(self.engine, self.pools, root, np.array([LENGTH]))
+            code = self.engine.at_once(root)
+            if code[0]:
+                offer(self.engine, self.pools, root, code)
                 continue
             self._expand(owner, root)
             stack = self._stacks[owner]
