@@ -149,6 +149,6 @@ def _check_peak(report: reports.Report, threads: int) -> None:
     after = compute_rate(threads)
     if abs(after / before - 1) > _MOVED:
         say(
-            f"the machine's peak on {threads} threads was {before / 1e9:.0f} GFLOP/s at the beginning and is "
+            f"the machine's peak (threads: {threads}) was {before / 1e9:.0f} GFLOP/s at the beginning and is "
             f"{after / 1e9:.0f} now: other work on it? shares of the peak mean little"
         )
