@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from elman.decode.draw import Decided, seeds_of
+from elman.decode.draw import NOTHING, Decided, seeds_of
 from elman.decode.engine import Engine
 from elman.decode.filters import normalised
 from elman.decode.live import Live
@@ -42,6 +42,7 @@ class Beam:
         self.pools = {owner: Pool(o.width if o.stochastic else o.count) for owner in owners.tolist()}
         self._steps = dict.fromkeys(owners.tolist(), 0)
         self._trees = {owner: Tree(self._spell) for owner in owners.tolist()}
+        self.watched = True  # whether somebody wants to know what is decided
         self._shown = dict.fromkeys(owners.tolist(), 0)
 
     def __iter__(self) -> Iterator[Decided]:
@@ -51,7 +52,7 @@ class Beam:
         self._keep(codes == 0)
         while len(self.live):
             self._step()
-            yield self._agreed()
+            yield self._agreed() if self.watched else NOTHING
 
     def results(self, owners: list[int], code: int = CANCELLED) -> dict[int, Result]:
         """By prompt; where nothing has finished, the best that is still on its way, ended for this reason."""
@@ -73,6 +74,8 @@ class Beam:
             scores = normalised(scores)
         totals = live.total[:, None] + scores
         ends = self.engine.ends(live)
+        if ends is not None and not ends.any():
+            ends = None
         self._stick(totals)
         keys = self._keys(totals)
         picks = self._pick(keys, ends)

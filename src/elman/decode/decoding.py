@@ -72,6 +72,9 @@ class Decoding:
     def results(self) -> list[Result]:
         """Run to the end, unless cancelled; then give a result for each prompt."""
         if not self._cancelled:
+            for _, searcher in self._searchers:
+                if isinstance(searcher, Beam):
+                    searcher.watched = False
             for _ in self._iterator:
                 pass
         found: dict[int, Result] = {}

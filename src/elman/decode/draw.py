@@ -14,6 +14,8 @@ from elman.decode.random import Uniforms
 from elman.decode.results import CANCELLED, Ended, Outputs, Result
 from elman.decode.roles import Booleans, Floats, Integers
 
+_TINY = np.finfo(np.float64).tiny
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -28,6 +30,9 @@ class Decided:
     prompts: Integers
     indices: Integers
     tokens: Integers
+
+
+NOTHING = Decided(*3 * (np.zeros(0, np.int64),))
 
 
 def seeds_of(engine: Engine, owners: Integers) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
@@ -50,7 +55,8 @@ class Drawing:
         self._ended: list[Ended] = []
         options = engine.options
         self._filters = sampling_filters(options) if options.strategy == "sample" else []
-        self._first = np.array([origin.stream for origin in engine.origins])
+        self._index = live.stream - np.array([origin.stream for origin in engine.origins])[live.owner]
+        self._plain = not (self._filters or engine.may_block or engine.adjusts)  # what comes is normalised already
         self._uniforms = None
         if options.strategy == "sample" and options.temperature > 0:
             draws = np.array([engine.origins[owner].draws for owner in live.owner])
@@ -81,8 +87,7 @@ class Drawing:
         engine = self.engine
         log_probabilities, scores = engine.expand(self.live)
         tokens, chances = self._greedy(scores) if self._uniforms is None else self._drawn(scores)
-        possible = chances > -np.inf
-        if not possible.all():
+        if engine.may_block and not (possible := chances > -np.inf).all():
             self._stick(possible)
             kept = np.flatnonzero(possible)
             if not len(kept):
@@ -90,7 +95,7 @@ class Drawing:
             log_probabilities, tokens, chances = log_probabilities[kept], tokens[kept], chances[kept]
         live = self.live
         codes = engine.advance(live, tokens, log_probabilities[self._rows, tokens], chances)
-        decided = Decided(live.owner, live.stream - self._first[live.owner], tokens)
+        decided = Decided(live.owner, self._index, tokens)
         if codes is not None:
             self._end(codes)
         return decided
@@ -102,18 +107,19 @@ class Drawing:
     def _drawn(self, scores: Floats) -> tuple[Integers, Floats]:
         """Tokens, and the logarithm of the chance that each had; -inf where none had any."""
         assert self._uniforms is not None
-        scores = apply_all(self._filters, scores)
-        top = np.maximum.reduce(scores, axis=1, keepdims=True)
-        if top.min() == -np.inf:
-            top = np.where(top == -np.inf, 0.0, top)
-        shifted = scores - top
+        if self._plain:
+            shifted = scores
+        else:
+            scores = apply_all(self._filters, scores)
+            top = np.maximum.reduce(scores, axis=1, keepdims=True)
+            shifted = scores - np.where(top > -np.inf, top, 0.0)
         below = np.add.accumulate(np.exp(shifted), axis=1)
         total = below[:, -1]
-        reached = below > (self._uniforms.next() * total)[:, None]
-        tokens = reached.argmax(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            chances = shifted[self._rows, tokens] - np.log(total)
-        return tokens, np.where(total > 0, chances, -np.inf)
+        tokens = (below > (self._uniforms.next() * total)[:, None]).argmax(axis=1)
+        chances = shifted[self._rows, tokens]
+        if not self._plain:
+            chances = np.where(total > 0, chances - np.log(np.maximum(total, _TINY)), -np.inf)
+        return tokens, chances
 
     def _stick(self, possible: Booleans) -> None:
         codes = np.zeros(len(possible), np.int64)
@@ -130,6 +136,6 @@ class Drawing:
         draws = None if self._uniforms is None else self._uniforms.position[rows]
         self._ended.append(self.engine.ended(live, rows, codes[rows], draws=draws))
         self.live = live.select(kept) if len(kept) else live.without_rows()
-        self._rows = np.arange(len(kept))
+        self._rows, self._index = np.arange(len(kept)), self._index[kept]
         if self._uniforms is not None:
             self._uniforms = self._uniforms.select(kept)

@@ -36,9 +36,10 @@ class Engine:
             raise ConfigError(f"token {max(named)} is named in the options; the stepper has 0 … {self.size - 1}")
         self.stops = np.array(sorted(set(options.stop_tokens)), np.int64)
         self.force = Force.of(options, self.size, self.spelling)
+        self.adjusts = options.adjusts or not getattr(stepper, "normalised", True)
         self._adjust = Adjustment(options, self.size) if options.adjusts else None
-        self._may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
-        self._may_block |= any(value == -np.inf for value in options.bias.values())
+        self.may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
+        self.may_block |= any(value == -np.inf for value in options.bias.values())
         self.origins: list[Carried] = []
 
     def at_once(self, live: Live) -> Integers:
@@ -59,7 +60,7 @@ class Engine:
         scores = log_probabilities
         if self._adjust is not None:
             scores = self._adjust(scores, live.counts, live.seen)
-        if self._may_block:
+        if self.may_block:
             scores = np.where(self._allowed(live), scores, -np.inf)
         return log_probabilities, scores
 

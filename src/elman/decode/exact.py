@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elman.decode.draw import Decided
+from elman.decode.draw import NOTHING, Decided
 from elman.decode.engine import Engine
 from elman.decode.live import Live
 from elman.decode.pool import Pool, offer
@@ -76,7 +76,7 @@ class Exact:
             stack = self._stacks[owner]
             while stack and self._steps[owner] < self.engine.options.budget:
                 self._descend(owner, stack)
-                yield _decided(owner, np.zeros(0, np.int64))
+                yield NOTHING
             if self.pools[owner].outputs:
                 yield _decided(owner, self.pools[owner].outputs[0].tokens)
 
