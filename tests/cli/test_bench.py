@@ -46,6 +46,16 @@ def test_rows_are_read_back_rather_than_measured(elman: Program, monkeypatch: py
     assert ended.err == "the chart: chart.svg\n"
 
 
+def test_quick_leaves_compiling_out_unless_it_is_asked_for(elman: Program, tmp_path: Path) -> None:
+    def peers(*arguments: str) -> set[str]:
+        assert elman("bench", "--quick", *TINY[:-2], *arguments, "--json", "rows.json").status == 0
+        return set(json.loads((tmp_path / "rows.json").read_text())["peers"])
+
+    assert "torch" in peers()
+    assert "torch.compile" not in peers()
+    assert peers("--peers", "torch.compile", "torch") == {"torch", "torch.compile"}
+
+
 def test_an_interrupted_run_leaves_what_it_measured(
     elman: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -66,7 +66,7 @@ def bench(
         dtypes: of the arithmetic; bfloat16 by autocast.
         peers: whom to compare with, of torch, torch.compile, onnxruntime and jax; by default all that are installed.
         seconds: about how long each pair is timed.
-        quick: fewer sizes, all cores, shorter times: within a minute.
+        quick: fewer sizes, all cores, shorter times, no torch.compile unless it is named: within a minute.
         json: write machine, ceilings and rows to this file, after every case.
         read: measure nothing, take the rows from this file.
         chart: draw the layers as an SVG file.
@@ -75,6 +75,8 @@ def bench(
         report = reports.load(read)
     else:
         found = known.choose(peers)
+        if quick and not peers:
+            found.pop("torch.compile", None)  # compiling alone takes longer than all else
         fallback = (ceilings.cores(),) if quick else tuple(sorted({1, ceilings.cores()}))
         options = Options(
             cells,
