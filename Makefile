@@ -30,8 +30,8 @@ lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 
-bench: $(VENV)/.installed-dev ## benchmarks, side by side with the peers
-	$(PY) -m benchmarks $(ARGS)
+bench: $(VENV)/.installed-dev ## Elman beside its peers and the machine's limit (20 minutes; ARGS=--quick: one)
+	$(VENV)/bin/elman bench $(ARGS)
 
 sanitize: build/sanitize-address,undefined build/sanitize-thread ## the kernels' driver under address, undefined-behaviour and thread sanitizers
 	build/sanitize-address,undefined/elman_driver

@@ -23,7 +23,7 @@ def test_version(elman: Program) -> None:
 def test_help_names_every_command(elman: Program, arguments: tuple[str, ...]) -> None:
     ended = elman(*arguments)
     assert ended.status == 0
-    for word in ("train", "sample", "demo", "--version", "--debug"):
+    for word in ("train", "sample", "demo", "bench", "--version", "--debug"):
         assert word in ended.out
 
 

@@ -238,7 +238,8 @@ def test_how_long_segments_are(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [steps(total, 1) for total in (0, 1, 2, 9, 10, 100_000)] == [1, 1, 2, 3, 4, 317]
     assert steps(100, 1, 7) == 7
-    width = spec.engine(torch.float32).saved.width
+    engine = spec.engine(torch.float32)
+    width = engine.saved.width + engine.kept.width
     monkeypatch.setattr(checkpoint, "LEAST", 1000 * width)
     assert [steps(100_000, batch) for batch in (1, 2, 4)] == [1000, 500, 317]
 

@@ -15,10 +15,8 @@ from elman.errors import DataError
 from elman.formats.atomic import atomic_write
 
 _NAMES = {"lstm": "LSTM", "gru": "GRU", "elman": "Elman"}
-_SERIES = (
-    ("train", ("torch",), "training, against PyTorch", "train"),
-    ("infer", ("torch", "onnxruntime"), "inference, against the faster of PyTorch and ONNX Runtime", "infer"),
-)
+_SERIES = (("train", "training"), ("infer", "inference"))  # modes, which are styles too, and their names
+_PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 _WIDTH, _HEIGHT = 250, 220  # of a panel, in pixels
 _LEFT, _TOP, _GAP, _BOTTOM = 48, 58, 22, 62
 _MARKS = (0.5, 1, 2, 4, 8, 16, 32, 64)
@@ -48,7 +46,9 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
     Raises:
         DataError: there are no such rows.
     """
-    chosen = [row for row in rows if row.suite == "layers" and row.dtype == "float32" and row.ratio is not None]
+    chosen = [
+        row for row in rows if (row.suite, row.dtype) == ("layers", "float32") and row.peer in _PEERS and row.ratio
+    ]
     if not chosen:
         raise DataError("--chart: no row of the layers in float32 has a time; add layers to --suites")
     threads = max(row.threads for row in chosen)
@@ -60,13 +60,13 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
 def lines(rows: Sequence[Row], cell: str) -> list[Line]:
     """The series of one cell."""
     found = []
-    for mode, peers, _, style in _SERIES:
-        group = fastest_peer(row for row in rows if (row.cell, row.mode) == (cell, mode) and row.peer in peers)
+    for mode, _ in _SERIES:
+        group = fastest_peer(row for row in rows if (row.cell, row.mode) == (cell, mode))
         sizes = sorted({row.hidden_size for row in group})
         ratios = [[row.ratio for row in group if row.hidden_size == size and row.ratio] for size in sizes]
         points = [(size, min(r), statistics.median(r), max(r)) for size, r in zip(sizes, ratios, strict=True) if r]
         if points:
-            found.append(Line(style, tuple(points)))
+            found.append(Line(mode, tuple(points)))
     return found
 
 
@@ -84,10 +84,12 @@ def _svg(rows: Sequence[Row], threads: int) -> Iterator[str]:
         yield from _panel(name, series, scale, labelled=index == 0)
         yield "</g>"
     x = _LEFT
-    for mode, _, label, style in _SERIES:
-        if any(row.mode == mode for row in rows):
+    for mode, name in _SERIES:
+        peers = [label for peer, label in _PEERS.items() if any((row.mode, row.peer) == (mode, peer) for row in rows)]
+        if peers:
+            label = f"{name}, against {'the faster of ' * (len(peers) > 1)}{' and '.join(peers)}"
             y = _TOP + _HEIGHT + 50
-            yield f'<rect class="{style}" x="{x}" y="{y - 9}" width="10" height="10"/>'
+            yield f'<rect class="{mode}" x="{x}" y="{y - 9}" width="10" height="10"/>'
             yield f'<text x="{x + 16}" y="{y}">{escape(label)}</text>'
             x += 30 + round(6.4 * len(label))
     yield "</svg>\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -18,11 +18,19 @@ _MOST_CALLS = 10_000
 
 @dataclass(frozen=True)
 class Pair:
-    """Median seconds of a call of each side, the median of the neighbours' theirs / ours, and the number of pairs."""
+    """What many turns come to.
+
+    Attributes:
+        theirs, ours: median seconds of a call.
+        ratio: the median of the neighbours' theirs / ours.
+        spread: half the distance of the quartiles of those, relative to the median.
+        count: pairs.
+    """
 
     theirs: float
     ours: float
     ratio: float
+    spread: float
     count: int
 
 
@@ -41,13 +49,15 @@ def time_pair(theirs: Work, ours: Work, seconds: float = 1.0, *, least: int = 5,
     end = perf_counter() + seconds
     while len(times) < least or perf_counter() < end:
         times.append((theirs_turn(), ours_turn()))
-    columns = list(zip(*times, strict=True))
-    return Pair(
-        statistics.median(columns[0]),
-        statistics.median(columns[1]),
-        statistics.median(a / b for a, b in times),
-        len(times),
-    )
+    return _pair(times)
+
+
+def _pair(times: Sequence[tuple[float, float]]) -> Pair:
+    theirs, ours = map(statistics.median, zip(*times, strict=True))
+    ratios = [a / b for a, b in times]
+    ratio = statistics.median(ratios)
+    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(times) > 1 else ratios * 3
+    return Pair(theirs, ours, ratio, (high - low) / 2 / ratio, len(times))
 
 
 class _Turn:

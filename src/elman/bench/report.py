@@ -98,7 +98,7 @@ def title() -> str:
     """The names of the columns."""
     return (
         f"{'suite':6} {'cell':18} {'mode':6} {'H':>4} {'B':>3} {'T':>4} {'dtype':8} {'on':>2} {'peer':13} "
-        f"{'peer ms':>9} {'our ms':>9} {'ratio':>6} {'limit':>5}"
+        f"{'peer ms':>9} {'our ms':>9} {'ratio':>6} {'±':>4} {'limit':>5}"
     )
 
 
@@ -112,4 +112,5 @@ def line(row: Row) -> str:
         return f"{case}no time: {row.refused}"
     share = row.fraction_of_peak if row.fraction_of_bandwidth is None else row.fraction_of_bandwidth
     limit = "" if share is None else f"{share:.0%}"
-    return f"{case}{row.peer_seconds * 1e3:9.3f} {row.seconds * 1e3:9.3f} {row.ratio:6.2f} {limit:>5}"
+    spread = "" if row.spread is None else f"{row.spread:.0%}"
+    return f"{case}{row.peer_seconds * 1e3:9.3f} {row.seconds * 1e3:9.3f} {row.ratio:6.2f} {spread:>4} {limit:>5}"

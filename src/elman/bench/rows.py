@@ -48,6 +48,7 @@ class Row(Case):
         seconds, peer_seconds: median of a call.
         rows: time steps of a call of ours, over all sequences.
         pairs: how many pairs were timed.
+        spread: of their ratios: half the distance of the quartiles, relative to the median.
         difference: of the results, relative to the largest.
         refused: why there is no time.
     """
@@ -60,6 +61,7 @@ class Row(Case):
     peer_seconds: float | None = None
     rows: int = 0
     pairs: int = 0
+    spread: float | None = None
     difference: float | None = None
     refused: str | None = None
 

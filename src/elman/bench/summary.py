@@ -26,7 +26,7 @@ def _verdict(verdict: Verdict) -> str:
     least = _held("least", verdict.least, verdict.limits.least)
     refused = f", {verdict.refused} without a time" if verdict.refused else ""
     cases = f"{verdict.count} case{'s' if verdict.count > 1 else ''}"
-    return f"  {verdict.cell:18} {_on(verdict.threads)}   {median}   {least}   ({cases}{refused})"
+    return f"  {verdict.cell:18} {_on(verdict.threads):12}   {median}   {least}   ({cases}{refused})"
 
 
 def _held(name: str, value: float, limit: float | None) -> str:

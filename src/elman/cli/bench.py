@@ -66,7 +66,7 @@ def bench(
         dtypes: of the arithmetic; bfloat16 by autocast.
         peers: whom to compare with, of torch, torch.compile, onnxruntime and jax; by default all that are installed.
         seconds: about how long each pair is timed.
-        quick: fewer sizes, all cores, shorter times: within a minute.
+        quick: fewer sizes, all cores, shorter times, no torch.compile unless it is named: within a minute.
         json: write machine, ceilings and rows to this file, after every case.
         read: measure nothing, take the rows from this file.
         chart: draw the layers as an SVG file.
@@ -75,6 +75,8 @@ def bench(
         report = reports.load(read)
     else:
         found = known.choose(peers)
+        if quick and not peers:
+            found.pop("torch.compile", None)  # compiling alone takes longer than all else
         fallback = (ceilings.cores(),) if quick else tuple(sorted({1, ceilings.cores()}))
         options = Options(
             cells,
@@ -109,12 +111,17 @@ def _measure(suites: Sequence[str], options: Options, peers: dict[str, str], jso
     report = reports.Report(ceilings.measure(options.threads), reports.machine(), peers)
     print("\n".join([*report.heading(), "", reports.title()]), flush=True)
     with _progress(todo) as cases:
-        for case in cases:
-            for row in run.measure(case, options, report.ceilings):
-                report.rows.append(row)
-                print(reports.line(row), flush=True)
-            if json:
-                report.save(json)
+        for done, case in enumerate(cases):
+            try:
+                for row in run.measure(case, options, report.ceilings):
+                    report.rows.append(row)
+                    print(reports.line(row), flush=True)
+            except KeyboardInterrupt:
+                kept = f"; {json} holds what was measured" if json else ""
+                raise KeyboardInterrupt(f"interrupted after {done} of {len(todo)} cases{kept}") from None
+            finally:
+                if json:
+                    report.save(json)
     _check_peak(report, options.threads[-1])
     return report
 
@@ -124,12 +131,14 @@ def _progress(todo: Sequence[Case]) -> Iterator[Iterator[Case]]:
     """The cases one by one; on a terminal with a line that says how far this is, elsewhere the rows tell it."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    # Drawn between cases only: a thread that draws would take time from what is timed.
+    shown = Progress(*columns, console=console, disable=not console.is_terminal, transient=True, auto_refresh=False)
+    with shown as progress:
         task = progress.add_task("", total=len(todo))
 
         def cases() -> Iterator[Case]:
             for case in todo:
-                progress.update(task, description=str(case))
+                progress.update(task, description=str(case), refresh=True)
                 yield case
                 progress.advance(task)
 
@@ -142,6 +151,6 @@ def _check_peak(report: reports.Report, threads: int) -> None:
     after = compute_rate(threads)
     if abs(after / before - 1) > _MOVED:
         say(
-            f"the machine's peak on {threads} threads was {before / 1e9:.0f} GFLOP/s at the beginning and is "
+            f"the machine's peak (threads: {threads}) was {before / 1e9:.0f} GFLOP/s at the beginning and is "
             f"{after / 1e9:.0f} now: other work on it? shares of the peak mean little"
         )

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from elman.decode.draw import Decided, seeds_of
-from elman.decode.engine import REASONS, Engine
+from elman.decode.draw import NOTHING, Decided, seeds_of
+from elman.decode.engine import Engine
 from elman.decode.filters import normalised
 from elman.decode.live import Live
 from elman.decode.pool import Pool, hypotheses, offer
-from elman.decode.results import Reason, Result
+from elman.decode.results import CANCELLED, Result
 from elman.decode.roles import Booleans, Floats, Integers
 from elman.decode.select import Picks, best, best_two, diverse, gumbel_keys
 from elman.decode.tree import Status, Tree
@@ -42,23 +42,25 @@ class Beam:
         self.pools = {owner: Pool(o.width if o.stochastic else o.count) for owner in owners.tolist()}
         self._steps = dict.fromkeys(owners.tolist(), 0)
         self._trees = {owner: Tree(self._spell) for owner in owners.tolist()}
+        self.watched = True  # whether somebody wants to know what is decided
         self._shown = dict.fromkeys(owners.tolist(), 0)
 
     def __iter__(self) -> Iterator[Decided]:
-        if self.options.max_length == 0:
-            self._offer(self.live, [Reason.LENGTH] * len(self.live))
-            return
+        codes = self.engine.at_once(self.live)
+        if len(rows := np.flatnonzero((codes > 0) & (self._group == 0))):
+            self._offer(self.live.select(rows), codes[rows])
+        self._keep(codes == 0)
         while len(self.live):
             self._step()
-            yield self._agreed()
+            yield self._agreed() if self.watched else NOTHING
 
-    def results(self, owners: list[int], reason: Reason = Reason.CANCELLED) -> dict[int, Result]:
+    def results(self, owners: list[int], code: int = CANCELLED) -> dict[int, Result]:
         """By prompt; where nothing has finished, the best that is still on its way, ended for this reason."""
         for owner in owners:
             rows = np.flatnonzero(self.live.owner == owner)
             if len(rows) and not self.pools[owner].outputs:
                 best_row = self.live.select(rows[[int(self.live.total[rows].argmax())]])
-                self._offer(best_row, [reason])
+                self._offer(best_row, np.array([code]))
         tree = self._trees if self.options.keep_tree else {}
         count = self.options.count
         return {o: Result(self.pools[o].result()[:count], self._steps[o], tree=tree.get(o)) for o in owners}
@@ -72,6 +74,8 @@ class Beam:
             scores = normalised(scores)
         totals = live.total[:, None] + scores
         ends = self.engine.ends(live)
+        if ends is not None and not ends.any():
+            ends = None
         self._stick(totals)
         keys = self._keys(totals)
         picks = self._pick(keys, ends)
@@ -103,7 +107,7 @@ class Beam:
 
     def _go(self, picks: Picks, log_probabilities: Floats, scores: Floats, finishing: bool) -> None:
         """Continue hypotheses by the picks: into the pools, or into the next beam."""
-        following = self.live.select(picks.rows) if len(picks) else _none(self.live)
+        following = self.live.select(picks.rows) if len(picks) else self.live.without_rows()
         nodes = self._add_nodes(picks, "finished" if finishing else "kept")
         at = picks.rows, picks.tokens
         codes = None
@@ -111,26 +115,25 @@ class Beam:
             codes = self.engine.advance(following, picks.tokens, log_probabilities[at], scores[at])
         if finishing:
             assert codes is not None
-            reasons = [REASONS[code] for code in codes.tolist()]
-            self._offer(following, reasons, picks.keys if self.options.stochastic else None)
+            self._offer(following, codes, picks.keys if self.options.stochastic else None)
             return
         group, keys = self._group[picks.rows], picks.keys
         if codes is not None and codes.any():  # ends that could not be foreseen by looking at the tokens alone
             ended, rest = np.flatnonzero(codes), np.flatnonzero(codes == 0)
-            self._offer(following.select(ended), [REASONS[code] for code in codes[ended].tolist()])
-            following = following.select(rest) if len(rest) else _none(following)
+            self._offer(following.select(ended), codes[ended])
+            following = following.select(rest) if len(rest) else following.without_rows()
             group, nodes, keys = group[rest], nodes[rest], keys[rest]
         self.live, self._group, self._node, self._key = following, group, nodes, keys
 
-    def _offer(self, live: Live, reasons: list[Reason], keys: Floats | None = None) -> None:
-        offer(self.engine, self.pools, live, reasons, keys)
+    def _offer(self, live: Live, codes: Integers, keys: Floats | None = None) -> None:
+        offer(self.engine, self.pools, live, codes, keys)
 
     def _stick(self, totals: Floats) -> None:
         """Set hypotheses aside that nothing can follow."""
         stuck = np.flatnonzero(totals.max(axis=1) == -np.inf)
-        for row in stuck:
-            alone = self.live.select(np.array([row]))
-            self._offer(alone, [self.engine.stuck(alone)], self._key[[row]] if self.options.stochastic else None)
+        if len(stuck):
+            codes = self.engine.stuck(self.live, stuck)
+            self._offer(self.live.select(stuck), codes, self._key[stuck] if self.options.stochastic else None)
 
     def _compete(self) -> None:
         """Of a stochastic beam: finished hypotheses and those on their way share the places."""
@@ -162,7 +165,7 @@ class Beam:
         if kept.all():
             return
         rows = np.flatnonzero(kept)
-        self.live = self.live.select(rows) if len(rows) else _none(self.live)
+        self.live = self.live.select(rows) if len(rows) else self.live.without_rows()
         self._group, self._node, self._key = self._group[rows], self._node[rows], self._key[rows]
 
     def _agreed(self) -> Decided:
@@ -203,9 +206,3 @@ class Beam:
         rest = keys.copy()
         rest[picks.rows, picks.tokens] = -np.inf
         self._add_nodes(best(rest, self.live.owner, self.options.width), "pruned")
-
-
-def _none(live: Live) -> Live:
-    empty = np.zeros(0, np.int64)
-    nothing = Live(**{**vars(live), "last": empty, "owner": empty})
-    return nothing

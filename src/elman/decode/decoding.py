@@ -12,7 +12,7 @@ from elman.decode.engine import Engine
 from elman.decode.exact import Exact
 from elman.decode.options import Options
 from elman.decode.prepare import Prompt, prepare
-from elman.decode.results import Reason, Result
+from elman.decode.results import Result
 from elman.decode.roles import Stepper
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
@@ -72,11 +72,14 @@ class Decoding:
     def results(self) -> list[Result]:
         """Run to the end, unless cancelled; then give a result for each prompt."""
         if not self._cancelled:
+            for _, searcher in self._searchers:
+                if isinstance(searcher, Beam):
+                    searcher.watched = False
             for _ in self._iterator:
                 pass
         found: dict[int, Result] = {}
         for owners, searcher in self._searchers:
-            found |= searcher.results(owners, Reason.CANCELLED)
+            found |= searcher.results(owners)
         return [found[k] for k in range(self._count)]
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elman.decode.engine import REASONS, Engine
+from elman.decode.engine import Engine
 from elman.decode.filters import apply_all, sampling_filters
 from elman.decode.live import Live
 from elman.decode.random import Uniforms
-from elman.decode.results import Output, Reason, Result
-from elman.decode.roles import Floats, Integers
+from elman.decode.results import CANCELLED, Ended, Outputs, Result
+from elman.decode.roles import Booleans, Floats, Integers
 
-Rows = np.ndarray[tuple[int], np.dtype[np.bool_]]
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class Decided:
     prompts: Integers
     indices: Integers
     tokens: Integers
+
+
+NOTHING = Decided(*3 * (np.zeros(0, np.int64),))
 
 
 def seeds_of(engine: Engine, owners: Integers) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
@@ -49,10 +52,11 @@ class Drawing:
 
     def __init__(self, engine: Engine, live: Live) -> None:
         self.engine, self.live = engine, live
-        self.finished: dict[tuple[int, int], Output] = {}
+        self._ended: list[Ended] = []
         options = engine.options
         self._filters = sampling_filters(options) if options.strategy == "sample" else []
-        self._first = np.array([origin.stream for origin in engine.origins])
+        self._index = live.stream - np.array([origin.stream for origin in engine.origins])[live.owner]
+        self._plain = not (self._filters or engine.may_block or engine.adjusts)  # what comes is normalised already
         self._uniforms = None
         if options.strategy == "sample" and options.temperature > 0:
             draws = np.array([engine.origins[owner].draws for owner in live.owner])
@@ -60,32 +64,40 @@ class Drawing:
         self._rows = np.arange(len(live))
 
     def __iter__(self) -> Iterator[Decided]:
-        if self.engine.options.max_length == 0:
-            self._end(np.full(len(self.live), True), [Reason.LENGTH] * len(self.live))
+        self._end(self.engine.at_once(self.live))
         while len(self.live):
             yield self._step()
 
-    def results(self, owners: list[int], reason: Reason = Reason.CANCELLED) -> dict[int, Result]:
+    def results(self, owners: list[int], code: int = CANCELLED) -> dict[int, Result]:
         """By prompt; sequences that have not ended end here, for this reason."""
-        self._end(np.full(len(self.live), True), [reason] * len(self.live))
-        copies = range(self.engine.options.count)
-        outputs = {owner: [self.finished[owner, k] for k in copies] for owner in owners}
-        return {owner: Result(each, sum(len(o.tokens) for o in each)) for owner, each in outputs.items()}
+        self._end(np.full(len(self.live), code))
+        part = np.repeat(np.arange(len(self._ended)), [len(each.live) for each in self._ended])
+        row = np.concatenate([np.arange(len(each.live)) for each in self._ended])
+        owner = np.concatenate([each.live.owner for each in self._ended])
+        stream = np.concatenate([each.live.stream for each in self._ended])
+        length = np.concatenate([np.full(len(each.live), each.live.length) for each in self._ended])
+        order = np.lexsort((stream, owner))
+        found = {}
+        for k in owners:
+            mine = order[np.searchsorted(owner, k, "left", order) : np.searchsorted(owner, k, "right", order)]
+            found[k] = Result(Outputs(self._ended, part[mine], row[mine]), int(length[mine].sum()))
+        return found
 
     def _step(self) -> Decided:
         engine = self.engine
         log_probabilities, scores = engine.expand(self.live)
         tokens, chances = self._greedy(scores) if self._uniforms is None else self._drawn(scores)
-        possible = chances > -np.inf
-        if not possible.all():
+        if engine.may_block and not (possible := chances > -np.inf).all():
             self._stick(possible)
             kept = np.flatnonzero(possible)
+            if not len(kept):
+                return Decided(*3 * (kept,))
             log_probabilities, tokens, chances = log_probabilities[kept], tokens[kept], chances[kept]
         live = self.live
         codes = engine.advance(live, tokens, log_probabilities[self._rows, tokens], chances)
-        decided = Decided(live.owner, live.stream - self._first[live.owner], tokens)
+        decided = Decided(live.owner, self._index, tokens)
         if codes is not None:
-            self._end(codes > 0, [REASONS[code] if code else Reason.CANCELLED for code in codes.tolist()])
+            self._end(codes)
         return decided
 
     def _greedy(self, scores: Floats) -> tuple[Integers, Floats]:
@@ -95,43 +107,35 @@ class Drawing:
     def _drawn(self, scores: Floats) -> tuple[Integers, Floats]:
         """Tokens, and the logarithm of the chance that each had; -inf where none had any."""
         assert self._uniforms is not None
-        scores = apply_all(self._filters, scores)
-        top = np.maximum.reduce(scores, axis=1, keepdims=True)
-        if top.min() == -np.inf:
-            top = np.where(top == -np.inf, 0.0, top)
-        shifted = scores - top
+        if self._plain:
+            shifted = scores
+        else:
+            scores = apply_all(self._filters, scores)
+            top = np.maximum.reduce(scores, axis=1, keepdims=True)
+            shifted = scores - np.where(top > -np.inf, top, 0.0)
         below = np.add.accumulate(np.exp(shifted), axis=1)
         total = below[:, -1]
-        reached = below > (self._uniforms.next() * total)[:, None]
-        tokens = reached.argmax(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            chances = shifted[self._rows, tokens] - np.log(total)
-        return tokens, np.where(total > 0, chances, -np.inf)
+        tokens = (below > (self._uniforms.next() * total)[:, None]).argmax(axis=1)
+        chances = shifted[self._rows, tokens]
+        if not self._plain:
+            chances = np.where(total > 0, chances - np.log(np.maximum(total, _TINY)), -np.inf)
+        return tokens, chances
 
-    def _stick(self, possible: Rows) -> None:
-        reasons = [
-            Reason.CANCELLED if fine else self.engine.stuck(self.live.select(np.array([row])))
-            for row, fine in enumerate(possible)
-        ]
-        self._end(~possible, reasons)
+    def _stick(self, possible: Booleans) -> None:
+        codes = np.zeros(len(possible), np.int64)
+        rows = np.flatnonzero(~possible)
+        codes[rows] = self.engine.stuck(self.live, rows)
+        self._end(codes)
 
-    def _end(self, ended: Rows, reasons: list[Reason]) -> None:
-        """Take out those that have ended."""
-        if not ended.any():
+    def _end(self, codes: Integers) -> None:
+        """Take out those whose code says that they have ended."""
+        rows = np.flatnonzero(codes)
+        if not len(rows):
             return
-        live, rows = self.live, np.flatnonzero(ended)
-        draws = self._uniforms.position[rows] if self._uniforms is not None else np.zeros(len(rows), np.int64)
-        chosen = [reasons[row] for row in rows]
-        outputs = self.engine.outputs(live, rows, chosen, live.total[rows].tolist(), draws)
-        places = zip(live.owner[rows].tolist(), (live.stream - self._first[live.owner])[rows].tolist(), strict=True)
-        self.finished |= zip(places, outputs, strict=True)
-        kept = np.flatnonzero(~ended)
-        self.live = live.select(kept) if len(kept) else _none(live)
-        self._rows = np.arange(len(kept))
+        live, kept = self.live, np.flatnonzero(codes == 0)
+        draws = None if self._uniforms is None else self._uniforms.position[rows]
+        self._ended.append(self.engine.ended(live, rows, codes[rows], draws=draws))
+        self.live = live.select(kept) if len(kept) else live.without_rows()
+        self._rows, self._index = np.arange(len(kept)), self._index[kept]
         if self._uniforms is not None:
             self._uniforms = self._uniforms.select(kept)
-
-
-def _none(live: Live) -> Live:
-    live.last = live.last[:0]
-    return live

@@ -10,14 +10,10 @@ from elman.decode.filters import Adjustment, repeats
 from elman.decode.force import Force
 from elman.decode.live import Live
 from elman.decode.options import Options
-from elman.decode.results import Carried, Ended, Output, Reason
+from elman.decode.results import CONSTRAINT, DEAD_END, GOES_ON, LENGTH, STOP_STRING, STOP_TOKEN, Carried, Ended, Reason
 from elman.decode.roles import Booleans, Floats, Integers, Stepper
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
-
-GOES_ON, STOP_TOKEN, STOP_STRING, CONSTRAINT, LENGTH = range(5)
-REASONS = {STOP_TOKEN: Reason.STOP_TOKEN, STOP_STRING: Reason.STOP_STRING}
-REASONS |= {CONSTRAINT: Reason.CONSTRAINT, LENGTH: Reason.LENGTH}
 
 
 class Engine:
@@ -40,10 +36,18 @@ class Engine:
             raise ConfigError(f"token {max(named)} is named in the options; the stepper has 0 … {self.size - 1}")
         self.stops = np.array(sorted(set(options.stop_tokens)), np.int64)
         self.force = Force.of(options, self.size, self.spelling)
+        self.adjusts = options.adjusts or not getattr(stepper, "normalised", True)
         self._adjust = Adjustment(options, self.size) if options.adjusts else None
-        self._may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
-        self._may_block |= any(value == -np.inf for value in options.bias.values())
+        self.may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
+        self.may_block |= any(value == -np.inf for value in options.bias.values())
         self.origins: list[Carried] = []
+
+    def at_once(self, live: Live) -> Integers:
+        """Which sequences end before they begin, [B]: GOES_ON or why."""
+        codes = np.full(len(live), LENGTH if self.options.max_length == 0 else GOES_ON, np.int64)
+        if self.force is not None:
+            codes[self.force.ended(live.constraint, 0)] = CONSTRAINT
+        return codes
 
     def expand(self, live: Live) -> tuple[Floats, Floats]:
         """Read the last tokens.
@@ -56,7 +60,7 @@ class Engine:
         scores = log_probabilities
         if self._adjust is not None:
             scores = self._adjust(scores, live.counts, live.seen)
-        if self._may_block:
+        if self.may_block:
             scores = np.where(self._allowed(live), scores, -np.inf)
         return log_probabilities, scores
 
@@ -118,18 +122,27 @@ class Engine:
         ends[:, self.stops] = True
         return ends
 
-    def stuck(self, live: Live) -> Reason:
-        """Why a sequence has ended for which nothing is possible; `live` holds it alone."""
-        if self.force is None or len(self.stops) or live.length < self.options.min_length:
-            return Reason.DEAD_END
-        return Reason.CONSTRAINT if self.force.accepts(live.constraint)[0] else Reason.DEAD_END
+    def stuck(self, live: Live, rows: Integers) -> Integers:
+        """Why sequences have ended for which nothing is possible, [n]."""
+        codes = np.full(len(rows), DEAD_END, np.int64)
+        if self.force is not None and not len(self.stops) and live.length >= self.options.min_length:
+            codes[self.force.accepts(live.constraint[rows])] = CONSTRAINT
+        return codes
 
-    def outputs(
-        self, live: Live, rows: Integers, reasons: list[Reason], ranks: list[float], draws: Integers
-    ) -> list[Output]:
-        """Some sequences as values, one for each of `rows`; `draws` [n] says how many random numbers each has used."""
-        ended = Ended(live.select(rows), self.origins, draws, self._text)
-        return [Output(ended, k, *both) for k, both in enumerate(zip(reasons, ranks, strict=True))]
+    def ended(
+        self, live: Live, rows: Integers, codes: Integers, ranks: Floats | None = None, draws: Integers | None = None
+    ) -> Ended:
+        """Some sequences as they have ended: why, their ranks (the totals), random numbers used (none), all [n]."""
+        chosen = live.select(rows)
+        none = np.zeros(len(rows), np.int64)
+        return Ended(
+            live=chosen,
+            codes=codes,
+            ranks=chosen.total if ranks is None else ranks,
+            draws=none if draws is None else draws,
+            origins=self.origins,
+            text=self._text,
+        )
 
     def _text(self, tokens: Integers, reason: Reason) -> str | None:
         if self.spelling is None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elman.decode.draw import Decided
-from elman.decode.engine import REASONS, Engine
+from elman.decode.draw import NOTHING, Decided
+from elman.decode.engine import Engine
 from elman.decode.live import Live
 from elman.decode.pool import Pool, offer
-from elman.decode.results import Reason, Result
+from elman.decode.results import CANCELLED, Result
 from elman.decode.roles import Booleans, Floats, Hypotheses, Integers
 
 _TOGETHER = 32  # prefixes that are stepped at once
@@ -68,28 +68,29 @@ class Exact:
     def __iter__(self) -> Iterator[Decided]:
         for owner in self.pools:
             root = self._begun.select(np.array([self._row[owner]]))
-            if self.engine.options.max_length == 0:
-                offer(self.engine, self.pools, root, [Reason.LENGTH], None)
+            code = self.engine.at_once(root)
+            if code[0]:
+                offer(self.engine, self.pools, root, code)
                 continue
             self._expand(owner, root)
             stack = self._stacks[owner]
             while stack and self._steps[owner] < self.engine.options.budget:
                 self._descend(owner, stack)
-                yield _decided(owner, np.zeros(0, np.int64))
+                yield NOTHING
             if self.pools[owner].outputs:
                 yield _decided(owner, self.pools[owner].outputs[0].tokens)
 
-    def results(self, owners: list[int], reason: Reason = Reason.CANCELLED) -> dict[int, Result]:
+    def results(self, owners: list[int], code: int = CANCELLED) -> dict[int, Result]:
         """By prompt. Where the budget has not sufficed for a single finished sequence, the best prefix, cut."""
-        return {owner: self._result(owner, reason) for owner in owners}
+        return {owner: self._result(owner, code) for owner in owners}
 
-    def _result(self, owner: int, reason: Reason) -> Result:
+    def _result(self, owner: int, code: int) -> Result:
         pool, stack = self.pools[owner], self._stacks[owner]
         stack[:] = [each for each in stack if each.forget(pool.worst)]
         begun = self._steps[owner] > 0 or bool(pool.outputs)
         if not pool.result():
             prefix = stack[-1].live if stack else self._begun.select(np.array([self._row[owner]]))
-            offer(self.engine, self.pools, prefix.select(np.array([int(prefix.total.argmax())])), [reason], None)
+            offer(self.engine, self.pools, prefix.select(np.array([int(prefix.total.argmax())])), np.array([code]))
         upper = max((float(each.upper[0]) for each in stack), default=None)
         return Result(pool.result(), self._steps[owner], proved=begun and not stack, upper=upper)
 
@@ -105,8 +106,7 @@ class Exact:
         top.keep(slice(count, None))
         if codes is not None and codes.any():
             ended = np.flatnonzero(codes)
-            reasons = [REASONS[code] for code in codes[ended].tolist()]
-            offer(self.engine, self.pools, following.select(ended), reasons, None)
+            offer(self.engine, self.pools, following.select(ended), codes[ended])
             if codes.all():
                 return
             following = following.select(np.flatnonzero(codes == 0))
@@ -117,9 +117,8 @@ class Exact:
         self._steps[owner] += len(live)
         log_probabilities, scores = self.engine.expand(live)
         possible = scores > -np.inf
-        for row in np.flatnonzero(~possible.any(axis=1)):
-            alone = live.select(np.array([row]))
-            offer(self.engine, self.pools, alone, [self.engine.stuck(alone)], None)
+        if len(stuck := np.flatnonzero(~possible.any(axis=1))):
+            offer(self.engine, self.pools, live.select(stuck), self.engine.stuck(live, stuck))
         ends = self.engine.ends(live)
         if ends is not None:
             self._finish(owner, live, log_probabilities, scores, ends & possible)
@@ -146,7 +145,7 @@ class Exact:
             following = live.select(at[0])
             codes = self.engine.advance(following, at[1], log_probabilities[at], scores[at])
             assert codes is not None
-            offer(self.engine, self.pools, following, [REASONS[code] for code in codes.tolist()], None)
+            offer(self.engine, self.pools, following, codes)
 
 
 def _candidates(live: Live, rows: Integers, tokens: Integers, scores: Floats) -> Hypotheses:

@@ -9,13 +9,11 @@ import numpy as np
 
 from elman.decode.roles import Booleans, Floats, Integers
 
-_FIRST = 64  # columns to begin with
-
 
 class Tape:
     """A matrix that grows by columns, [B, length]."""
 
-    def __init__(self, start: Any, room: int = _FIRST) -> None:
+    def __init__(self, start: Any, room: int) -> None:
         self.length = start.shape[1]
         self._whole = np.empty((start.shape[0], self.length + max(1, room)), start.dtype)
         self._whole[:, : self.length] = start
@@ -37,7 +35,7 @@ class Tape:
         chosen = Tape.__new__(Tape)
         chosen.length = self.length
         chosen._whole = np.empty((len(rows), self._whole.shape[1]), self._whole.dtype)
-        np.take(self.values, rows, axis=0, out=chosen._whole[:, : self.length])
+        chosen._whole[:, : self.length] = self.values[rows]
         return chosen
 
 
@@ -95,6 +93,11 @@ class Live:
         self.last = tokens
         if self.counts is not None:
             self.counts[np.arange(len(tokens)), tokens] += 1
+
+    def without_rows(self) -> Live:
+        """None of them; only `len` may be asked of it, and owners."""
+        nothing = np.zeros(0, np.int64)
+        return Live(**(vars(self) | {"last": nothing, "owner": nothing}))
 
     def select(self, rows: Integers) -> Live:
         """Some of them, repeats allowed; nothing is shared."""

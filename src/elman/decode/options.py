@@ -181,7 +181,7 @@ def _beam_contradictions(o: Options) -> Iterator[str]:
         return
     if o.count > o.width:
         yield f"the {o.count} best are asked of a beam of width {o.width}: make it wider"
-    if o.width % o.groups:
+    if o.width % max(1, o.groups):
         yield f"width {o.width} must be a multiple of groups, {o.groups}"
     if o.diversity and o.groups == 1:
         yield "diversity needs groups that can differ: groups is 1"

@@ -8,8 +8,8 @@ import numpy as np
 
 from elman.decode.engine import Engine
 from elman.decode.live import Live
-from elman.decode.results import Output, Reason
-from elman.decode.roles import Floats, Hypotheses
+from elman.decode.results import Output
+from elman.decode.roles import Floats, Hypotheses, Integers
 
 
 @dataclass
@@ -46,14 +46,13 @@ class Pool:
         return self.outputs or ([self.fallback] if self.fallback is not None else [])
 
 
-def offer(engine: Engine, pools: dict[int, Pool], live: Live, reasons: list[Reason], ranks: Floats | None) -> None:
-    """Put hypotheses that have ended into the pools of their prompts; ranked here where `ranks` is None."""
+def offer(engine: Engine, pools: dict[int, Pool], live: Live, codes: Integers, ranks: Floats | None = None) -> None:
+    """Put hypotheses that have ended, [n], into the pools of their prompts; ranked here where `ranks` is None."""
     if ranks is None:
         ranks = engine.options.ranker.score(hypotheses(live))
-    rows, draws = np.arange(len(live)), np.zeros(len(live), np.int64)
-    outputs = engine.outputs(live, rows, reasons, ranks.tolist(), draws)
-    for owner, output in zip(live.owner.tolist(), outputs, strict=True):
-        pools[owner].add(output)
+    ended = engine.ended(live, np.arange(len(live)), codes, ranks)
+    for row, owner in enumerate(live.owner.tolist()):
+        pools[owner].add(Output(ended, row))
 
 
 def hypotheses(live: Live) -> Hypotheses:

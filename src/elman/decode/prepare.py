@@ -17,6 +17,7 @@ from elman.errors import ConfigError, DataError
 
 Prompt = str | ArrayLike | Carried
 _NOTHING = np.zeros(0, np.int64)
+_ROOM = 256  # tokens that there is room for to begin with
 
 
 def prepare(engine: Engine, prompts: Sequence[Prompt], copies: int) -> list[Live]:
@@ -109,7 +110,7 @@ def _live(engine: Engine, owners: Integers, state: Any, copies: int) -> Live:
     rows = np.arange(len(owners))
     origins = [engine.origins[owner] for owner in owners]
     streams = np.array([o.stream for o in origins]) + rows % copies
-    before = _history(origins, engine)
+    before, room = _history(origins, engine), min(engine.options.max_length, _ROOM)
     counts = seen = None
     if engine.options.counts_tokens:
         counts = np.stack([np.bincount(o.text, minlength=engine.size) for o in origins])
@@ -121,10 +122,10 @@ def _live(engine: Engine, owners: Integers, state: Any, copies: int) -> Live:
         stream=streams,
         last=np.array([o.last for o in origins], np.int64),
         state=state if copies == 1 else state.select(rows // copies),
-        tokens=Tape(before, engine.options.max_length if engine.options.max_length < 4096 else 64),
+        tokens=Tape(before, room),
         begin=before.shape[1],
-        log_probabilities=Tape(np.zeros((len(rows), 0))),
-        scores=Tape(np.zeros((len(rows), 0))),
+        log_probabilities=Tape(np.zeros((len(rows), 0)), room),
+        scores=Tape(np.zeros((len(rows), 0)), room),
         total=np.zeros(len(rows)),
         constraint=_constraint(engine, origins),
         counts=counts,

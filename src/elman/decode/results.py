@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -49,36 +49,50 @@ class Carried:
     constraint: tuple[int, ...] = ()
 
 
+GOES_ON, STOP_TOKEN, STOP_STRING, CONSTRAINT, LENGTH, DEAD_END, CANCELLED = range(7)  # in arrays; in order as above
+_REASONS = tuple(Reason)
+
+
 @dataclass(frozen=True, eq=False)
 class Ended:
     """Sequences that ended together: what their outputs are views of.
 
     Attributes:
         live: their rows.
-        origins: what prompts began with, by owner.
+        codes: [n], why each has ended.
+        ranks: [n].
         draws: [n], random numbers that each has used.
+        origins: what prompts began with, by owner.
         text: (tokens, reason) → text.
     """
 
     live: Live
-    origins: Sequence[Carried]
+    codes: Integers
+    ranks: Floats
     draws: Integers
+    origins: Sequence[Carried]
     text: Callable[[Integers, Reason], str | None]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Output:
-    """One sequence.
+    """One sequence."""
 
-    Attributes:
-        rank: what the ranker gives; the sum of `scores` where nothing is ranked.
-        reason: why it ended.
-    """
+    _ended: Ended
+    _row: int
 
-    _ended: Ended = field(repr=False)
-    _row: int = field(repr=False)
-    reason: Reason
-    rank: float
+    def __repr__(self) -> str:
+        return f"Output({self.text!r}, tokens {self.tokens.tolist()}, rank {self.rank:.4f}, {self.reason.value})"
+
+    @property
+    def reason(self) -> Reason:
+        """Why it ended."""
+        return _REASONS[int(self._ended.codes[self._row]) - 1]
+
+    @property
+    def rank(self) -> float:
+        """What the ranker gives; the sum of `scores` where nothing is ranked."""
+        return float(self._ended.ranks[self._row])
 
     @property
     def tokens(self) -> Integers:
@@ -143,6 +157,30 @@ class Output:
             "rank": self.rank,
             "reason": self.reason.value,
         }
+
+
+class Outputs(Sequence[Output]):
+    """Many outputs, each made when it is looked at.
+
+    Args:
+        parts: those that ended together.
+        part, row: [n], where each output is.
+    """
+
+    def __init__(self, parts: Sequence[Ended], part: Integers, row: Integers) -> None:
+        self._parts, self._part, self._row = parts, part, row
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    @overload
+    def __getitem__(self, index: int) -> Output: ...
+    @overload
+    def __getitem__(self, index: slice) -> Outputs: ...
+    def __getitem__(self, index: int | slice) -> Output | Outputs:
+        if isinstance(index, slice):
+            return Outputs(self._parts, self._part[index], self._row[index])
+        return Output(self._parts[int(self._part[index])], int(self._row[index]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,8 +29,8 @@ class Stepper(Protocol):
     """What is decoded from.
 
     A stepper may also have `spelling` (a Spelling: what its tokens write), `begin` (the token that an empty prompt
-    stands for), and states with `join(others)`, which puts batches one after another: prompts of unequal length then
-    run side by side.
+    stands for), `normalised` (False where it gives scores rather than log-probabilities), and states with
+    `join(others)`, which puts batches one after another: prompts of unequal length then run side by side.
     """
 
     @property

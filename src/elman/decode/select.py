@@ -39,26 +39,35 @@ def best(keys: Floats, cells: Integers, count: int) -> Picks:
         count: at least 1.
     """
     size = keys.shape[1]
-    begins = np.flatnonzero(np.diff(cells, prepend=-1))
-    widths = np.diff(begins, append=len(cells))
-    most = int(widths.max())
-    if (widths == most).all():
+    begins, widths, most = _cells(cells)
+    if len(begins) * most == len(cells):
         table = keys.reshape(len(begins), most * size)
     else:
         table = np.full((len(begins), most * size), -np.inf)
         table[np.arange(most * size) < (widths * size)[:, None]] = keys.reshape(-1)
     candidates = table > -np.inf
     if count < table.shape[1]:
-        least = np.partition(table, table.shape[1] - count, axis=1)[:, table.shape[1] - count]
+        least = np.sort(table, axis=1)[:, -count]  # steadier than a partition where many are -inf
         candidates &= table >= least[:, None]
     cell, place = np.nonzero(candidates)
     key = table[cell, place]
     order = np.lexsort((place, -key, cell))
     cell, place, key = cell[order], place[order], key[order]
-    first = np.searchsorted(cell, cell)
-    kept = np.arange(len(cell)) - first < count
-    cell, place, key = cell[kept], place[kept], key[kept]
+    if len(begins) == 1:
+        cell, place, key = cell[:count], place[:count], key[:count]
+    else:
+        kept = np.arange(len(cell)) - np.searchsorted(cell, cell) < count
+        cell, place, key = cell[kept], place[kept], key[kept]
     return Picks(begins[cell] + place // size, place % size, key)
+
+
+def _cells(cells: Integers) -> tuple[Integers, Integers, int]:
+    """The first row and the number of rows of each cell, and the largest number."""
+    if cells[0] == cells[-1]:
+        return np.zeros(1, np.int64), np.array([len(cells)]), len(cells)
+    borders = np.concatenate(([0], np.flatnonzero(cells[1:] != cells[:-1]) + 1, [len(cells)]))
+    widths = borders[1:] - borders[:-1]
+    return borders[:-1], widths, int(widths.max())
 
 
 def diverse(keys: Floats, owners: Integers, groups: Integers, count: int, strength: float, ends: Booleans) -> Picks:

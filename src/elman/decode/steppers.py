@@ -187,7 +187,7 @@ class FusedStepper:
             raise ConfigError(f"fusion needs one vocabulary, the steppers have {main.size} and {other.size} tokens")
         if not 0 <= weight < np.inf:
             raise ConfigError(f"the weight of a fusion must be 0 or above and finite, got {weight}")
-        self.main, self.other, self.weight = main, other, weight
+        self.main, self.other, self.weight, self.normalised = main, other, weight, False
         self.size = main.size
         self.spelling: Spelling | None = getattr(main, "spelling", None)
         self.begin: int | None = getattr(main, "begin", None)

@@ -93,15 +93,21 @@ def _reduce(losses: Tensor, reduction: str, valid: int) -> Tensor:
 
 def _check_targets(targets: Tensor, classes: int, ignore_index: int) -> int:
     """How many targets count. Raises ShapeError unless each of these is a class."""
-    counted = targets[targets != ignore_index]
-    if len(counted):
-        low, high = (int(edge) for edge in counted.aminmax())
-        if low < 0 or high >= classes:
-            raise ShapeError(
-                f"linear_cross_entropy: targets must be 0 … {classes - 1} or ignore_index = {ignore_index}, got "
-                f"{low} … {high}; is the weight [classes, features]?"
-            )
-    return len(counted)
+    low, high = _range(targets)
+    if low <= ignore_index <= high:
+        targets = targets[targets != ignore_index]
+        low, high = _range(targets)
+    if len(targets) and (low < 0 or high >= classes):
+        raise ShapeError(
+            f"linear_cross_entropy: targets must be 0 … {classes - 1} or ignore_index = {ignore_index}, got "
+            f"{low} … {high}; is the weight [classes, features]?"
+        )
+    return len(targets)
+
+
+def _range(targets: Tensor) -> tuple[int, int]:
+    """The lowest and the highest; (0, 0) of none."""
+    return (0, 0) if len(targets) == 0 else tuple(int(edge) for edge in targets.aminmax())  # type: ignore[return-value]
 
 
 def run_fake(

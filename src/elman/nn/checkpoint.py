@@ -24,7 +24,7 @@ from elman.nn.plans import PlanSpec
 from elman.nn.spec import LayerSpec, spec_of
 
 SQRT = 0
-LEAST = 1 << 18  # saved elements of a segment: below that (a megabyte), calls cost more than memory is worth
+LEAST = 1 << 19  # elements that a segment takes at least: below that, calls cost more than memory is worth
 
 
 def read_checkpoint(checkpoint: Any) -> int | None:
@@ -185,11 +185,11 @@ def run_back(
 
 
 def segment_steps(key: str, plan: Sequence[int], dtype: torch.dtype, checkpoint: int) -> int:
-    """Steps of a segment: √T, or more while a segment's saved rows stay below a fixed size; or as asked for."""
+    """Steps of a segment: √T, or more while what a segment takes stays below a fixed size; or as asked for."""
     if checkpoint != SQRT:
         return checkpoint
-    steps, batch = int(plan[1]), int(plan[2])
-    width = spec_of(key).engine(dtype).saved.width
+    steps, batch, engine = int(plan[1]), int(plan[2]), spec_of(key).engine(dtype)
+    width = engine.saved.width + engine.kept.width  # kept: there is a product at least, so it is not 0
     return max(math.isqrt(max(steps - 1, 0)) + 1, LEAST // max(batch * width, 1))
 
 

@@ -68,6 +68,8 @@ class _Place:
         self._newest: weakref.ref[RowState] | None = None
         self._older: weakref.ref[RowState] | None = None
         self._older_arrays: Sequence[Array] = ()
+        self._arrays: dict[int, list[Array]] = {}  # of the steppers' two places, by whose turn it is
+        self._turn = 0
 
     def arrays_of(self, state: RowState) -> Sequence[Array]:
         if self._newest is not None and self._newest() is state:
@@ -75,7 +77,9 @@ class _Place:
         return self._older_arrays
 
     def _current(self) -> list[Array]:
-        return [array for stepper in self.steppers for array in stepper.states.values()]
+        if self._turn not in self._arrays:
+            self._arrays[self._turn] = [array for stepper in self.steppers for array in stepper.states.values()]
+        return self._arrays[self._turn]
 
     def release(self) -> None:
         """Let no state live here any more."""
@@ -94,6 +98,7 @@ class _Place:
         values: Array = tokens
         for stepper in self.steppers:
             values = stepper.step(values)
+        self._turn = 1 - self._turn
         after = RowState(None, self, len(tokens))
         self._newest = weakref.ref(after)
         return values, after

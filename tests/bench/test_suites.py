@@ -1,0 +1,203 @@
+"""Every suite at tiny sizes: the sides compute the same, and operations are counted right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import elman.nn
+from elman import cells
+from elman.bench import contest, layers, peers, run
+from elman.bench.options import Options
+from elman.bench.rows import Case, Row
+from elman.equations import evaluate
+from elman.errors import ConfigError
+from elman.nn.path import Path
+from tests.bench.cases import CEILINGS, case
+
+ONNX = ["onnxruntime"] if find_spec("onnxruntime") and find_spec("onnx") else []
+SMALL = Options(hidden=(7,), batch=(3,), steps=5, peers=("torch", *ONNX), seconds=1e-9, least=1)
+
+
+def measured(suite: str, options: Options) -> dict[Case, list[Row]]:
+    """The rows of each case of a suite; none may be refused."""
+    found = {case: list(run.measure(case, options, CEILINGS)) for case in run.cases([suite], options)}
+    assert [row.refused for rows in found.values() for row in rows if row.refused] == []
+    return found
+
+
+def peers_of(rows: list[Row]) -> set[str]:
+    return {row.peer for row in rows}
+
+
+def test_layers_agree_with_their_peers() -> None:
+    found = measured("layers", SMALL)
+    assert {(case.cell, case.mode) for case in found} == {
+        (c, m) for c in ("lstm", "gru", "elman") for m in ("infer", "train")
+    }
+    for of, rows in found.items():
+        assert peers_of(rows) == ({"torch", *ONNX} if of.mode == "infer" else {"torch"})
+        assert all(row.ratio and row.fraction_of_peak and row.rows == 15 for row in rows)
+
+
+def test_ragged_agrees_padded_and_packed() -> None:
+    ((_, rows),) = measured("ragged", replace(SMALL, steps=9)).items()
+    assert peers_of(rows) == {"elman dense", "torch padded", "torch packed"}
+    steps = {row.rows for row in rows}
+    assert len(steps) == 1
+    assert 3 * 5 <= steps.pop() <= 3 * 9
+
+
+def test_users_cells_agree_with_eager_torch() -> None:
+    found = measured("cells", SMALL)
+    assert {case.cell for case in found} == {"my_layer_norm_lstm", "layer_norm_lstm"}
+    assert all(peers_of(rows) == {"torch", "torch tuned"} for rows in found.values())
+
+
+def test_single_steps_agree_in_a_sequence_and_in_a_stream() -> None:
+    found = measured("steps", replace(SMALL, batch=(1,)))
+    assert {(case.mode, case.steps) for case in found} == {("infer", 5), ("stream", 1)}
+    assert all(peers_of(rows) == {"torch", *ONNX} for rows in found.values())
+    assert all(row.fraction_of_bandwidth for rows in found.values() for row in rows)
+
+
+def test_text_models_agree() -> None:
+    found = measured("text", SMALL)
+    assert [case.cell for case in found] == ["lstm", "gru", "elman"]
+    assert all(peers_of(rows) == {"torch"} for rows in found.values())
+
+
+@pytest.mark.parametrize("suite", run.SUITES)
+def test_a_wrong_result_of_ours_is_never_timed(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were every result off by a thousandth, no peer would be compared with by time."""
+    honest = contest.difference
+    monkeypatch.setattr(
+        contest, "difference", lambda ours, theirs: honest({n: a * 1.001 for n, a in ours.items()}, theirs)
+    )
+    options = replace(SMALL, modes=("infer", "train"), batch=(1,))
+    for row in (row for of in run.cases([suite], options) for row in run.measure(of, options, CEILINGS)):
+        assert (row.ratio is None and "differ" in (row.refused or "")) or row.peer == "elman dense"
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_operations_are_those_of_the_equations(cell: str, mode: str) -> None:
+    """Counted while the evaluator computes; a lone step is a batch of one."""
+    graph, sizes, steps = cells.get(cell).graph, {"D": 4, "H": 6}, 3
+
+    def drawn(shape: tuple[str, ...]) -> torch.Tensor:
+        return torch.randn([sizes[letter] for letter in shape], requires_grad=True)
+
+    parameters = {p.name: drawn(p.shape) for p in graph.parameters}
+    states, outputs = {port.name: drawn((port.size,))[None] for port in graph.states}, []
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(steps):
+            output, states = evaluate.run(graph, torch, {"x": torch.randn(1, 4)}, states, parameters)
+            outputs.append(output)
+        if mode == "train":
+            torch.stack(outputs).sum().backward()
+    assert counter.get_total_flops() == layers.operations(case(cell=cell, hidden_size=6), mode, 4, steps)
+
+
+def test_tokens_cost_no_product_of_the_input() -> None:
+    of = case(cell="lstm", hidden_size=10)
+    assert layers.operations(of, "infer", 0, 3) == 2 * 3 * 40 * 10
+    assert layers.operations(of, "train", 0, 3) == 3 * 2 * 3 * 40 * 10
+
+
+@pytest.mark.parametrize(("size", "batch", "steps"), [(32, 1, 100), (512, 32, 59), (1024, 128, 20)])
+def test_large_cases_get_fewer_steps(size: int, batch: int, steps: int) -> None:
+    """8e9 operations at most: 2 · B · 4 H · 2 H each step of an LSTM, and 20 steps at least."""
+    assert layers.steps_for(case(hidden_size=size, batch=batch), quick=False) == steps
+
+
+def test_axes_are_the_suites_own_where_none_are_given() -> None:
+    found = layers.cases(Options(threads=(1, 2)))
+    assert {case.hidden_size for case in found} == {32, 64, 128, 256, 512, 1024}
+    assert {case.batch for case in found} >= {1, 128}
+    assert {case.threads for case in found} == {1, 2}
+    assert len(set(found)) == len(found)
+
+
+def test_axes_that_are_given_hold_for_every_suite() -> None:
+    asked = Options(cells=("gru",), modes=("infer",), hidden=(5,), batch=(2,), steps=4, threads=(1,))
+    for suite in ("layers", "steps"):
+        (found,) = run.cases([suite], asked)
+        assert found == case(suite=suite, cell="gru", mode="infer", hidden_size=5, batch=2, steps=4)
+    assert run.cases(["ragged", "cells", "text"], asked) == []  # these train
+
+
+def test_cases_come_by_number_of_threads() -> None:
+    threads = [case.threads for case in run.cases(["layers", "text"], Options(threads=(2, 1)))]
+    assert threads == sorted(threads, reverse=True)
+
+
+def test_quick_is_less() -> None:
+    for suite in run.SUITES:
+        quick, whole = (len(run.cases([suite], Options(quick=quick))) for quick in (True, False))
+        assert 0 < quick <= whole
+
+
+def test_the_number_of_threads_is_restored() -> None:
+    before = torch.get_num_threads()
+    asked = replace(SMALL, threads=(before + 1,), cells=("elman",), modes=("train",))
+    (only,) = run.cases(["layers"], asked)
+    for _ in run.measure(only, asked, CEILINGS):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_what_ours_cannot_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference path is no kernel: it gets no time."""
+    monkeypatch.setattr(elman.nn.LSTM, "path", lambda self, x: Path("reference", "told to"))
+    (row,) = run.measure(case(hidden_size=4, batch=2, steps=3), SMALL, CEILINGS)
+    assert (row.peer, row.ratio, row.refused) == ("", None, "takes the reference: told to")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"hidden": (0,)}, "--hidden must be at least 1, got 0"),
+        ({"batch": (4, -1)}, "--batch must be at least 1, got -1"),
+        ({"threads": (0,)}, "--threads must be at least 1, got 0"),
+        ({"steps": -1}, "--steps must be at least 1, or 0 for each suite's own, got -1"),
+        ({"seconds": 0.0}, "--seconds must be above 0, got 0.0"),
+        ({"seconds": float("nan")}, "--seconds must be above 0, got nan"),
+    ],
+)
+def test_bad_options_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Options(**given)
+    assert str(error.value) == message
+
+
+def test_peers_are_those_installed_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name in ("torch", "onnxruntime", "onnx"):
+            return f"{name} 1"
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(peers, "version", version)
+    everything = {"torch": "torch 1", "torch.compile": "torch 1", "onnxruntime": "onnxruntime 1"}
+    assert peers.choose(()) == everything
+    assert peers.choose(("onnxruntime",)) == {"onnxruntime": "onnxruntime 1"}
+    with pytest.raises(ConfigError, match=r"^--peers: jax is not installed: pip install jax$"):
+        peers.choose(("torch", "jax"))
+    with pytest.raises(ConfigError, match=r"^--peers: keras is not known; choose from torch, torch.compile, onnx"):
+        peers.choose(("keras",))
+
+
+def test_a_peer_without_one_of_its_packages_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "onnx":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(peers, "version", version)
+    assert "onnxruntime" not in peers.choose(())
