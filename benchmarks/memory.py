@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-
 from benchmarks.pairs import time_pair
+
 from elman.nn import Recurrent
 from elman.nn.functional import linear_cross_entropy
 

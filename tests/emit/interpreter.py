@@ -50,7 +50,7 @@ def number(size: str, sizes: Mapping[str, int]) -> int:
 
 
 def step(program: Program, given: Memory, matrices: Mapping[str, Any], sizes: Mapping[str, int], lanes: int) -> None:
-    """Run all phases once. `given` holds the rows of every array but scratch and numbers; what is written changes in place."""
+    """Run all phases once. `given` holds the rows of all arrays but scratch and numbers; they change in place."""
     rows = [_rows(a, sizes, lanes) if a.role in ("scratch", "constant") else given[a] for a in program.arrays]
     for array, row in zip(program.arrays, rows, strict=True):
         assert row.shape == (lanes, number(array.size, sizes)), f"{array}: {row.shape}"

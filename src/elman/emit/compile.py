@@ -31,6 +31,7 @@ class _Draft:
     free: list[int] = field(default_factory=list)
     count: int = 0
     code: list[Instruction] = field(default_factory=list)
+    last: dict[int, int] = field(default_factory=dict)  # where each value is read for the last time
 
     def take(self) -> int:
         if self.free:
@@ -151,12 +152,12 @@ class _Compiler:
 
     def _write(self, draft: _Draft, mine: Sequence[int]) -> None:
         """Write a phase's code; a register is free again after the last use of its value."""
-        last = {arg: position for position, index in enumerate(mine) for arg in self.schedule.read(index)}
+        draft.last = {arg: position for position, index in enumerate(mine) for arg in self.schedule.read(index)}
         chains = set(draft.registers)  # filled before the code, whether their turn has come or not
         for position, index in enumerate(mine):
             self._compute(draft, index)
             chains.discard(index)
-            for value in [v for v in draft.registers if v not in chains and last.get(v, position) <= position]:
+            for value in [v for v in draft.registers if v not in chains and draft.last.get(v, position) <= position]:
                 draft.free.append(draft.registers.pop(value))
 
     def _operand(self, draft: _Draft, index: int) -> int:
@@ -175,31 +176,39 @@ class _Compiler:
     def _compute(self, draft: _Draft, index: int) -> None:
         """Make a value, at once in the memory where it belongs."""
         node, chain = self.nodes[index], self.schedule.chains.get(index)
-        args = [self._operand(draft, arg) for arg in self.schedule.read(index)]
+        args = tuple(self._operand(draft, arg) for arg in self.schedule.read(index))
+        homes = self._stored(index)
         if node.op == "sum":
-            draft.code.append(Instruction("sum", memory(self.homes[index]), tuple(args)))
-            return
-        arrays = [self.arrays[array] for array in self._stored(index) if array.role != "summed"]
-        if chain:
+            draft.code.append(Instruction("sum", memory(self.homes[index]), args))
+        elif chain:
             for (sign, _), arg in zip(chain.rest, args, strict=True):
                 register = draft.registers[index]
                 draft.registers[index] = draft.write("add" if sign > 0 else "sub", register, arg)
                 draft.free.append(register)
+        elif homes and node.op == "mul" and index not in draft.last and all(a.role == "summed" for a in homes):
+            totals = [memory(self.arrays[array]) for array in homes]
+            draft.code += [Instruction("fma", total, (*args, total)) for total in totals]
+            return
         else:
             op = "copy" if node.op == "spread" else node.op
-            if arrays:
-                draft.code.append(Instruction(op, memory(arrays.pop(0)), tuple(args)))
+            if homes and homes[0].role != "summed":
+                draft.code.append(Instruction(op, memory(self.arrays[homes.pop(0)]), args))
             else:
                 draft.registers[index] = draft.write(op, *args)
-        made = self._operand(draft, index)
+        self._store(draft, index, homes)
+
+    def _store(self, draft: _Draft, index: int, arrays: Sequence[Array]) -> None:
+        """Copy a value to memory, or add it to what is summed."""
         for array in arrays:
-            draft.code.append(Instruction("copy", memory(array), (made,)))
-        for array in self._stored(index):
+            made, home = self._operand(draft, index), memory(self.arrays[array])
             if array.role == "summed":
-                total = memory(self.arrays[array])
-                draft.code.append(Instruction("add", total, (total, made)))
+                draft.code.append(Instruction("add", home, (home, made)))
+            else:
+                draft.code.append(Instruction("copy", home, (made,)))
 
     def _stored(self, index: int) -> list[Array]:
         """Where a value is stored when it is made: its home, which may be scratch, and wherever it is asked for."""
+        if self.nodes[index].op == "sum":
+            return []
         homes = [array for array, place in self.arrays.items() if self.homes.get(index) == place]
-        return list(dict.fromkeys(homes + self.stores.get(index, [])))
+        return sorted(dict.fromkeys(homes + self.stores.get(index, [])), key=lambda array: array.role == "summed")

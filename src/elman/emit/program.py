@@ -1,9 +1,9 @@
 """The pointwise program: what the kernels run at each step, as plain data.
 
-A phase runs over the units of one size. It first fills registers by chains (start vector, then one matrix product after
-another, each a run of fused multiply-adds), then executes its code, a block of units at a time, and at its end completes
-sums over all units. The operands of the code are registers, and rows of memory read and written where they lie; what a
-later phase needs goes to a row of scratch memory.
+A phase runs over the units of one size. It first fills registers by chains (start vector, then one matrix product
+after another, each a run of fused multiply-adds), then executes its code, a block of units at a time, and at its end
+completes sums over all units. The operands of the code are registers, and rows of memory read and written where they
+lie; what a later phase needs goes to a row of scratch memory.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class Instruction:
 class Phase:
     """One sweep over the units of a size.
 
-    Chain k fills register k, starting from the row `starts[k]` (-1: from zero). The code may read what it has written, unit
-    by unit; links and starts read nothing that it writes.
+    Chain k fills register k, starting from the row `starts[k]` (-1: from zero). The code may read what it has written,
+    unit by unit; links and starts read nothing that it writes.
     """
 
     size: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from elman.equations.graph import LEAVES, PRODUCTS, SCALAR, Node
 
@@ -98,7 +99,7 @@ class _Network:
         if end not in self.room or begin not in self.room:
             return set()
         while path := self._path(begin, end):
-            pipes = list(zip(path, path[1:], strict=False))
+            pipes = list(pairwise(path))
             flow = min(self.room[a][b] for a, b in pipes)
             for a, b in pipes:
                 self.room[a][b] -= flow

@@ -65,8 +65,10 @@ def _array(
     if kind in (CARRY, NEXT, BEFORE):
         names = [port.name for port in (befores if kind == BEFORE else recurrents)]
         index = names.index(array.name)
-    if array.value is not None:
-        letters = array.value if isinstance(array.value, tuple) else None
-        values.append(float(sum(size_of(letter, sizes) for letter in letters)) if letters else float(array.value))
+    if isinstance(array.value, tuple):
+        values.append(float(sum(size_of(letter, sizes) for letter in array.value)))
+        index = len(values) - 1
+    elif array.value is not None:
+        values.append(array.value)
         index = len(values) - 1
     return [kind, index, size_of(array.size, sizes)]

@@ -158,9 +158,7 @@ class _Call:
             self.rows[self.spec.arrays["d_input", port.name]] = rows_of(gradient)
             kernel.run(self.pack(kernel), self.rows, None, self.steps, self.threads)
 
-    def weight_gradients(
-        self, gradients: Sequence[Tensor | None], befores: dict[str, StateMemory]
-    ) -> None:
+    def weight_gradients(self, gradients: Sequence[Tensor | None], befores: dict[str, StateMemory]) -> None:
         """Add to the gradients of the weights, from the rows that backward kept by step and summed by lane."""
         out = self.spec.weights(gradients)
         self.engine.vector_gradients(self.steps, self.lanes, self.rows, out, self.threads)
