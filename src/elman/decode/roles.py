@@ -30,7 +30,8 @@ class Stepper(Protocol):
 
     A stepper may also have `spelling` (a Spelling: what its tokens write), `begin` (the token that an empty prompt
     stands for), `normalised` (False where it gives scores rather than log-probabilities), and states with
-    `join(others)`, which puts batches one after another: prompts of unequal length then run side by side.
+    `join(others)`, which puts batches one after another (or gives None): prompts of unequal length then run side by
+    side, and one length after another without.
     """
 
     @property
