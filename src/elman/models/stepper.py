@@ -89,7 +89,7 @@ class TorchState:
         return TorchState(_over([self.value], chosen), self.axis)
 
     def join(self, others: Sequence[TorchState]) -> TorchState | None:
-        """These sequences and others after them; None where some have read nothing: the model alone knows that state."""
+        """These sequences and others after them; None where some have read nothing: that state only the model knows."""
         values = [self.value, *(other.value for other in others)]
         if any((value is None) != (self.value is None) for value in values):
             return None
