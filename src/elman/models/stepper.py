@@ -45,6 +45,8 @@ class TorchStepper:
             model.eval()
             self._device = next((p.device for p in model.parameters()), self._device)
 
+    is_checked = True
+
     def start(self, batch: int) -> TorchState:
         """The state of sequences that have read nothing."""
         return TorchState(None, self._axis)
