@@ -18,8 +18,8 @@ _INPUTS = 8
 
 def cases(options: Options) -> list[Case]:
     """A hundred thousand steps."""
-    steps = 20_000 if options.quick else 100_000
-    return list(options.cases("long", cells=tuple(GATES), modes=("train",), hidden=(64, 256), batch=(1,), steps=steps))
+    steps = 10_000 if options.quick else 100_000
+    return list(options.cases("long", cells=tuple(GATES), modes=("train",), hidden=(64,), batch=(1,), steps=steps))
 
 
 def prepare(case: Case, peers: Sequence[str]) -> Contest:

@@ -21,8 +21,8 @@ CLASSES = {"softmax 100": 100, "softmax 2000": 2_000, "softmax 20000": 20_000}
 
 def cases(options: Options) -> list[Case]:
     """Vocabularies of characters, of pieces of words, and of words."""
-    cells = tuple(CLASSES)[1:2] if options.quick else tuple(CLASSES)
-    return list(options.cases("loss", cells=cells, modes=("train",), hidden=(256, 512), batch=(32,), steps=32))
+    cells, hidden = (("softmax 2000",), (256,)) if options.quick else (tuple(CLASSES), (256, 512))
+    return list(options.cases("loss", cells=cells, modes=("train",), hidden=hidden, batch=(32,), steps=32))
 
 
 class _Head(torch.nn.Module):
