@@ -73,6 +73,18 @@ def test_text_models_agree() -> None:
     assert all(peers_of(rows) == {"torch"} for rows in found.values())
 
 
+def test_long_sequences_agree_with_plain_training() -> None:
+    found = measured("long", replace(SMALL, steps=50))
+    assert [case.cell for case in found] == ["lstm", "gru", "elman"]
+    assert all(peers_of(rows) == {"elman plain"} for rows in found.values())
+
+
+def test_losses_agree() -> None:
+    found = measured("loss", SMALL)
+    assert len(found) == 3
+    assert all(peers_of(rows) == {"torch"} for rows in found.values())
+
+
 @pytest.mark.parametrize("suite", run.SUITES)
 def test_a_wrong_result_of_ours_is_never_timed(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were every result off by a thousandth, no peer would be compared with by time."""
@@ -130,7 +142,7 @@ def test_axes_that_are_given_hold_for_every_suite() -> None:
     for suite in ("layers", "steps"):
         (found,) = run.cases([suite], asked)
         assert found == case(suite=suite, cell="gru", mode="infer", hidden_size=5, batch=2, steps=4)
-    assert run.cases(["ragged", "cells", "text"], asked) == []  # these train
+    assert run.cases(["ragged", "cells", "text", "long", "loss"], asked) == []  # these train
 
 
 def test_cases_come_by_number_of_threads() -> None:

@@ -240,6 +240,15 @@ def test_what_cannot_be_scored(tokens: Any, streams: int, error: type[Exception]
         score(markov(4, 0), tokens, streams)
 
 
+class Bare:
+    """A user's state that selects and does not join."""
+
+    def select(self, parents: Any) -> Bare:
+        return self
+
+
 def test_a_user_may_join_nothing_and_still_score_alone() -> None:
-    stepper = CallableStepper(lambda t, s: (np.log(np.full((len(t), 2), 0.5)), s), 2)
-    assert bits_per_token(score(stepper, [0, 1, 1])) == pytest.approx(1.0)
+    stepper = CallableStepper(lambda t, s: (np.log(np.full((len(t), 2), 0.5)), s), 2, lambda batch: Bare())
+    assert bits_per_token(score(stepper, [0, 1, 1, 0])) == pytest.approx(1.0)
+    with pytest.raises(ConfigError, match="states cannot be joined, so that it reads one stream; say streams=1"):
+        score(stepper, [0, 1, 1, 0], streams=2)

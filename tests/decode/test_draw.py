@@ -62,11 +62,13 @@ NEAREST = np.argsort(np.abs(-np.log(ROW) - ENTROPY), kind="stable")
         ({"temperature": 2.5}, ROW**0.4 / (ROW**0.4).sum()),
         ({"top_k": 2}, renormalised([0, 2])),  # 2 and 4 are equal: the lower token is kept
         ({"top_k": 9}, ROW),
-        ({"top_p": 0.55}, renormalised([0, 2])),
+        ({"top_p": 0.55}, renormalised([0, 2])),  # exactly what these two hold
+        ({"top_p": 0.80}, renormalised([0, 2, 4])),
         ({"top_p": 0.56}, renormalised([0, 2, 4])),
         ({"top_p": 1e-9}, renormalised([0])),
         ({"min_p": 0.4}, renormalised([0, 2, 4, 5])),
         ({"min_p": 1.0}, renormalised([0])),
+        ({"min_p": 0.13 / 0.30}, renormalised([0, 2, 4, 5])),
         ({"typical_p": 0.6}, renormalised(NEAREST[:3].tolist())),
         ({"typical_p": 0.1}, renormalised(NEAREST[:1].tolist())),
         ({"bias": {1: math.log(4), 0: -math.inf}}, np.array([0, 0.2, 0.25, 0.02, 0.25, 0.13]) / 0.85),

@@ -44,12 +44,28 @@ def test_the_tree_as_data() -> None:
     assert finished[:3] == pytest.approx([output.rank for output in result.outputs])
 
 
+def path_texts(lines: list[str]) -> list[str]:
+    """What the leaves of a printed tree say, from its root on."""
+    above: list[str] = []
+    found = []
+    for line in lines:
+        depth = (len(line[2:]) - len(line[2:].lstrip())) // 2
+        del above[depth:]
+        above.append(line[2:].split()[0])
+        if line[0] != " ":
+            found.append("".join(above))
+    return found
+
+
 def test_the_tree_as_text_and_as_a_picture() -> None:
     tree = tree_of(width=3).tree
-    text = tree.to_text()
+    lines = tree.to_text().split("\n")
     statuses = Counter(node.status for node in tree.nodes)
-    assert sum(line.startswith("=") for line in text.split("\n")) == statuses["finished"]
-    assert sum(line.startswith("x") for line in text.split("\n")) == statuses["pruned"]
+    assert sum(line.startswith("=") for line in lines) == statuses["finished"]
+    assert sum(line.startswith("x") for line in lines) == statuses["pruned"]
+    assert sorted(path_texts(lines)) == sorted(
+        "".join("abcd"[t] for t in tree.path(k)) for k, node in enumerate(tree.nodes) if node.status != "kept"
+    )
     picture = ElementTree.fromstring(tree.to_svg())
     space = "{http://www.w3.org/2000/svg}"
     assert len(picture.findall(f".//{space}circle")) == len(tree.nodes)

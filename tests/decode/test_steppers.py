@@ -62,6 +62,22 @@ def test_what_a_users_stepper_may_not_give(given: Any, error: type[Exception], m
         decode(CallableStepper(lambda t, s: (given, s), 4), [[0]], Options(strategy=strategy))
 
 
+def test_a_stepper_of_ones_own_is_checked_too() -> None:
+    class Own:
+        size = 2
+
+        def start(self, batch: int) -> Any:
+            return network(2, 0).start(batch)
+
+        def step(self, tokens: Any, state: Any) -> Any:
+            return np.full((len(tokens), 2), np.nan), state
+
+    with pytest.raises(DataError, match="the stepper gave nan for token 0 of sequence 0"):
+        decode(Own(), [[0]])
+    with pytest.raises(ConfigError, match=r"a stepper is needed, got .*; CallableStepper makes one of a function"):
+        decode(lambda tokens, state: None, [[0]])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -232,16 +232,22 @@ def test_rows_that_lie_together_are_not_gathered() -> None:
 
 def test_how_long_segments_are(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, _ = Recurrent("lstm", D, H)._layers()[0][0]
-
-    def steps(total: int, batch: int, asked: int = checkpoint.SQRT) -> int:
-        return checkpoint.segment_steps(spec.key, [DENSE, total, batch, 0, -1], torch.float32, asked)
-
-    assert [steps(total, 1) for total in (0, 1, 2, 9, 10, 100_000)] == [1, 1, 2, 3, 4, 317]
-    assert steps(100, 1, 7) == 7
     engine = spec.engine(torch.float32)
-    width = engine.saved.width + engine.kept.width
-    monkeypatch.setattr(checkpoint, "LEAST", 1000 * width)
-    assert [steps(100_000, batch) for batch in (1, 2, 4)] == [1000, 500, 317]
+    monkeypatch.setattr(checkpoint, "LEAST", 1000 * (engine.saved.width + engine.kept.width))
+
+    def segment(steps: int, asked: int = checkpoint.SQRT) -> tuple[int, int]:
+        return checkpoint.segment(spec.key, [DENSE, steps, 1, 0, -1], torch.float32, asked)
+
+    assert [segment(steps)[0] for steps in (0, 1, 2, 9, 10, 100_000)] == [1, 1, 2, 3, 4, 317]
+    assert segment(100)[1] == 1000
+    assert segment(100, 7) == (7, 0)
+
+
+def test_windows_grow_where_few_sequences_are_left() -> None:
+    lengths = [2, 100, 2, 2, 2]
+    plan = PlanSpec(RAGGED, 100, 5, edges=torch.tensor([0, *itertools.accumulate(lengths)]))
+    assert [window.plan.steps for window in Windows(plan, 3, 10)] == [3, *[10] * 9, 7]
+    assert [window.plan.steps for window in Windows(PlanSpec(DENSE, 30, 2), 3, 10)] == [5] * 6
 
 
 MEASURE = """

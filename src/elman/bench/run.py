@@ -8,7 +8,7 @@ from types import ModuleType
 
 import torch
 
-from elman.bench import layers, ragged, single_steps, text, user_cells
+from elman.bench import layers, long_sequences, losses, ragged, single_steps, text, user_cells
 from elman.bench.ceilings import Ceilings
 from elman.bench.contest import Refused, compete
 from elman.bench.options import Options
@@ -21,6 +21,8 @@ SUITES: Mapping[str, ModuleType] = {
     "cells": user_cells,
     "steps": single_steps,
     "text": text,
+    "long": long_sequences,
+    "loss": losses,
 }
 
 

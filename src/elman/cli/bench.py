@@ -24,7 +24,7 @@ from elman.kernels.ceilings import compute_rate
 if TYPE_CHECKING:
     from elman.bench.rows import Case
 
-Suite = Literal["layers", "ragged", "cells", "steps", "text"]
+Suite = Literal["layers", "ragged", "cells", "steps", "text", "long", "loss"]
 Mode = Literal["infer", "train", "stream"]
 
 _MOVED = 0.05  # a change of the machine's peak that is worth a word
@@ -34,7 +34,7 @@ _QUICK_SECONDS, _QUICK_PAIRS = 0.1, 3
 
 def bench(
     *,
-    suites: tuple[Suite, ...] = ("layers", "ragged", "cells", "steps", "text"),
+    suites: tuple[Suite, ...] = ("layers", "ragged", "cells", "steps", "text", "long", "loss"),
     threads: tuple[int, ...] = (),
     cells: tuple[Literal["lstm", "gru", "elman"], ...] = (),
     modes: tuple[Mode, ...] = ("infer", "train", "stream"),
@@ -56,7 +56,8 @@ def bench(
 
     Args:
         suites: layers are LSTM, GRU and Elman over dense batches; ragged, sequences of unequal length; cells, equations
-            of a user's own; steps, one sequence; text, training on characters end to end.
+            of a user's own; steps, one sequence; text, training on characters end to end; long, one sequence in bounded
+            memory; loss, the head of a language model.
         threads: numbers of threads, each for both sides; by default 1 and all cores.
         cells: which recurrences; by default all that a suite has.
         modes: infer is forward, train forward and backward (the input needs no gradient), stream a call for each step.

@@ -13,6 +13,7 @@ from elman.decode.options import Options
 from elman.decode.results import CONSTRAINT, DEAD_END, GOES_ON, LENGTH, STOP_STRING, STOP_TOKEN, Carried, Ended, Reason
 from elman.decode.roles import Booleans, Floats, Integers, Stepper
 from elman.decode.spelling import Spelling
+from elman.decode.steppers import checked
 from elman.errors import ConfigError
 
 
@@ -29,14 +30,18 @@ class Engine:
     """
 
     def __init__(self, stepper: Stepper, options: Options, spelling: Spelling | None = None) -> None:
+        if not hasattr(stepper, "step"):
+            raise ConfigError(f"a stepper is needed, got {stepper!r}; CallableStepper makes one of a function")
         self.stepper, self.options, self.size = stepper, options, stepper.size
+        self._is_checked = getattr(stepper, "is_checked", False)
+        self._is_normalised = getattr(stepper, "normalised", True)
         self.spelling: Spelling | None = spelling or getattr(stepper, "spelling", None)
         named = [*options.stop_tokens, *options.bias]
         if named and max(named) >= self.size:
             raise ConfigError(f"token {max(named)} is named in the options; the stepper has 0 … {self.size - 1}")
         self.stops = np.array(sorted(set(options.stop_tokens)), np.int64)
         self.force = Force.of(options, self.size, self.spelling)
-        self.adjusts = options.adjusts or not getattr(stepper, "normalised", True)
+        self.adjusts = options.adjusts or not self._is_normalised
         self._adjust = Adjustment(options, self.size) if options.adjusts else None
         self.may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
         self.may_block |= any(value == -np.inf for value in options.bias.values())
@@ -57,6 +62,8 @@ class Engine:
             whatever may not come.
         """
         log_probabilities, live.state = self.stepper.step(live.last, live.state)
+        if not self._is_checked:
+            log_probabilities = checked(log_probabilities, len(live), self.size, self._is_normalised)
         scores = log_probabilities
         if self._adjust is not None:
             scores = self._adjust(scores, live.counts, live.seen)

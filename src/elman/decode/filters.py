@@ -9,6 +9,8 @@ import numpy as np
 from elman.decode.options import Options
 from elman.decode.roles import Booleans, Filter, Floats, Integers
 
+_ROUNDING = 1e-12  # sums and products of float64 that come this near to a limit have reached it
+
 
 def normalised(scores: Floats) -> Floats:
     """The same, with rows whose exponentials sum to 1; a row without any possible token stays as it is."""
@@ -23,22 +25,15 @@ def _keep(scores: Floats, kept: Booleans) -> Floats:
     return np.where(kept, scores, -np.inf)
 
 
-def _order(scores: Floats) -> Integers:
-    """Tokens by falling score, the lower token first among equals."""
-    return np.argsort(-scores, axis=1, kind="stable")
-
-
-def _unsort(kept: Booleans, order: Integers) -> Booleans:
-    back = np.zeros_like(kept)
-    np.put_along_axis(back, order, kept, axis=1)
-    return back
-
-
 def _smallest_mass(scores: Floats, order: Integers, mass: float) -> Booleans:
-    """The fewest tokens in this order whose probabilities sum to at least `mass`."""
-    probabilities = np.take_along_axis(np.exp(normalised(scores)), order, axis=1)
-    before = np.cumsum(probabilities, axis=1) - probabilities
-    return _unsort(before < mass, order)
+    """The fewest tokens in this order whose probabilities sum to at least `mass`, but for rounding."""
+    rows = np.arange(len(scores))[:, None]
+    top = np.maximum.reduce(scores, axis=1, keepdims=True)
+    weights = np.exp(scores - np.where(top > -np.inf, top, 0.0))[rows, order]
+    above = np.add.accumulate(weights, axis=1)
+    kept = np.empty(scores.shape, bool)
+    kept[rows, order] = above - weights < mass * (1 - _ROUNDING) * above[:, -1:]
+    return kept
 
 
 def temperature(value: float) -> Filter:
@@ -54,13 +49,16 @@ def temperature(value: float) -> Filter:
 
 
 def top_k(k: int) -> Filter:
-    """Keep the k likeliest tokens."""
+    """Keep the k likeliest tokens, the lower ones among equals."""
 
     def keep(scores: Floats) -> Floats:
         if k >= scores.shape[1]:
             return scores
-        kept = np.zeros(scores.shape, bool)
-        np.put_along_axis(kept, _order(scores)[:, :k], True, axis=1)
+        least = np.sort(scores, axis=1)[:, -k, None]
+        kept = scores >= least
+        if np.add.reduce(kept, axis=None) > k * len(scores):
+            order = np.argsort(-scores, axis=1, kind="stable")
+            kept[np.arange(len(scores))[:, None], order[:, k:]] = False
         return _keep(scores, kept)
 
     return keep
@@ -68,14 +66,13 @@ def top_k(k: int) -> Filter:
 
 def top_p(p: float) -> Filter:
     """Keep the fewest likeliest tokens that hold probability p. Reference: Holtzman et al. 2020, arXiv:1904.09751."""
-    return lambda scores: _keep(scores, _smallest_mass(scores, _order(scores), p))
+    return lambda scores: _keep(scores, _smallest_mass(scores, np.argsort(-scores, axis=1, kind="stable"), p))
 
 
 def min_p(p: float) -> Filter:
     """Keep tokens at least p times as likely as the likeliest. Reference: Nguyen et al. 2024, arXiv:2407.01082."""
-    with np.errstate(divide="ignore"):
-        margin = float(np.log(p))
-    return lambda scores: _keep(scores, scores >= scores.max(axis=1, keepdims=True) + margin)
+    margin = float(np.log(p)) - _ROUNDING
+    return lambda scores: _keep(scores, scores >= np.maximum.reduce(scores, axis=1, keepdims=True) + margin)
 
 
 def typical(p: float) -> Filter:

@@ -30,6 +30,8 @@ class ModelStepper:
         self.spelling = Spelling.of(model.vocabulary) if model.vocabulary is not None else None
         self.begin = None
 
+    is_checked = True
+
     def start(self, batch: int) -> RowState:
         """The state of sequences that have read nothing."""
         return self._rows.start(batch)

@@ -79,6 +79,8 @@ def _groups(stepper: Stepper, read: list[Integers | Carried]) -> list[tuple[Inte
         return batches
     owners = np.concatenate([owners for owners, _ in batches])
     joined = first.join([state for _, state in batches[1:]])
+    if joined is None:
+        return batches
     order = np.argsort(owners)
     return [(owners[order], joined.select(order))]
 

@@ -84,7 +84,11 @@ def _side_by_side(stepper: Stepper, values: Integers, streams: int) -> Floats:
 def _begin_anew(stepper: Stepper, state: object, streams: int) -> object:
     """The first stretch has read a token that is not there: let it begin at its own first token."""
     rest = state.select(np.arange(1, streams))  # type: ignore[attr-defined]
-    return stepper.start(1).join([rest])
+    fresh = stepper.start(1)
+    joined: object = fresh.join([rest]) if hasattr(fresh, "join") else None
+    if joined is None:
+        raise ConfigError("this stepper's states cannot be joined, so that it reads one stream; say streams=1")
+    return joined
 
 
 def bits_per_token(log_probabilities: Floats) -> float:

@@ -64,6 +64,8 @@ class TableStepper:
         self.begin = self.size if self._inputs > self.size else None
         self.spelling = spelling
 
+    is_checked = True
+
     def start(self, batch: int) -> Arrays:
         """Sequences that have read nothing: as if token 0 (or the beginning) had come before."""
         fill = 0 if self.begin is None else self.begin
@@ -107,45 +109,46 @@ class CallableStepper:
         self.size, self.spelling, self.begin = size, spelling, begin
         self._function, self._start, self._normalise = function, start, normalise
 
+    is_checked = True
+
     def start(self, batch: int) -> Any:
         """What the user's start gives."""
         return _as_state(self._start(batch) if self._start else None)
 
     def step(self, tokens: Integers, state: Any) -> tuple[Floats, Any]:
-        """Call the function.
-
-        Raises:
-            ShapeError: it did not give [B, V].
-            DataError: NaN, +inf, a row without any possible token, or no log-probabilities.
-        """
+        """Call the function, and check what it gives (see `checked`)."""
         given, after = self._function(tokens, state.arrays if isinstance(state, Arrays) else state)
-        values = np.asarray(given)
-        if values.shape != (len(tokens), self.size):
-            raise ShapeError(
-                f"the stepper must give log-probabilities [{len(tokens)}, {self.size}], got {list(values.shape)}"
-            )
-        values = values.astype(np.float64)
-        self._check(values)
+        values = checked(given, len(tokens), self.size, normalised=not self._normalise)
         if self._normalise:
             values = log_softmax(values)
         return values, _as_state(after)
 
-    def _check(self, values: Floats) -> None:
-        if np.isnan(values).any() or (values == np.inf).any():
-            row, token = np.argwhere(np.isnan(values) | (values == np.inf))[0]
-            raise DataError(f"the stepper gave {values[row, token]} for token {token} of sequence {row}: not finite")
-        best = values.max(axis=1)
-        if (best == -np.inf).any():
-            raise DataError(f"the stepper gave -inf for every token of sequence {int(best.argmin())}: nothing can come")
-        if self._normalise:
-            return
-        total = np.exp(values).sum(axis=1)
+
+def checked(given: ArrayLike, batch: int, size: int, normalised: bool = True) -> Floats:
+    """What a stepper gave, if it is log-probabilities [B, V] (or, unless `normalised`, logits).
+
+    Raises:
+        ShapeError, DataError: it is not.
+    """
+    values = np.asarray(given)
+    if values.shape != (batch, size):
+        raise ShapeError(f"the stepper must give log-probabilities [{batch}, {size}], got {list(values.shape)}")
+    values = values.astype(np.float64)
+    if np.isnan(values).any() or (values == np.inf).any():
+        row, token = np.argwhere(np.isnan(values) | (values == np.inf))[0]
+        raise DataError(f"the stepper gave {values[row, token]} for token {token} of sequence {row}: not finite")
+    best = values.max(axis=1)
+    if (best == -np.inf).any():
+        raise DataError(f"the stepper gave -inf for every token of sequence {int(best.argmin())}: nothing can come")
+    if normalised:
+        total = np.exp(np.minimum(values, 1.0)).sum(axis=1)
         if (best > _ABOVE_ONE).any() or (np.abs(total - 1) > _UNNORMALISED).any():
             row = int(np.abs(total - 1).argmax())
             raise DataError(
-                f"the stepper's probabilities of sequence {row} sum to {total[row]:.4g}, expected 1; "
+                f"the stepper's probabilities of sequence {row} sum to {np.exp(values[row]).sum():.4g}, expected 1; "
                 "if it gives logits, say normalise=True"
             )
+    return values
 
 
 class NoState:
@@ -191,6 +194,7 @@ class FusedStepper:
         self.size = main.size
         self.spelling: Spelling | None = getattr(main, "spelling", None)
         self.begin: int | None = getattr(main, "begin", None)
+        self.is_checked = getattr(main, "is_checked", False) and getattr(other, "is_checked", False)
 
     def start(self, batch: int) -> Pair:
         """Both states."""

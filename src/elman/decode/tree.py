@@ -65,17 +65,24 @@ class Tree:
         ]
 
     def to_text(self) -> str:
-        """An indented list: `=` finished, `x` pruned, others went on; scores are log-probabilities."""
+        """An indented list: `=` finished, `x` pruned, others went on. A line goes on while there is no choice."""
         marks = {"kept": " ", "finished": "=", "pruned": "x"}
-        lines = []
-        for index, depth in self._walk():
+        children = self._children()
+        lines, waiting = [], [(index, 0) for index in reversed(children.get(-1, []))]
+        while waiting:
+            index, depth = waiting.pop()
+            text = self.spell(self.nodes[index].token)
+            while len(below := children.get(index, [])) == 1:
+                index = below[0]
+                text += self.spell(self.nodes[index].token)
             node = self.nodes[index]
-            lines.append(f"{marks[node.status]} {'  ' * depth}{self._label(node)}  {node.score:.3f}")
+            lines.append(f"{marks[node.status]} {'  ' * depth}{_visible(text)}  {node.score:.3f}")
+            waiting += [(child, depth + 1) for child in reversed(below)]
         return "\n".join(lines)
 
     def to_svg(self) -> str:
         """A picture of its own: columns are steps, a line leads from a hypothesis to each of its continuations."""
-        place = {index: row for row, (index, _) in enumerate(self._walk())}
+        place = {index: row for row, index in enumerate(self._walk())}
         steps = max((node.step for node in self.nodes), default=0)
         width, height = 2 * _MARGIN + _COLUMN * (steps + 1), 2 * _MARGIN + _ROW * max(1, len(place))
         parts = [
@@ -97,18 +104,26 @@ class Tree:
         yield f"<g>{shape}{label}<title>{node.status}: {escape(self._label(node))} {node.score:.6f}</title></g>"
 
     def _label(self, node: Node) -> str:
-        text = self.spell(node.token)
-        return text if text.isprintable() and text.strip() else repr(text)
+        return _visible(self.spell(node.token))
 
-    def _walk(self) -> Iterator[tuple[int, int]]:
-        """Nodes and their depths, children under their parents, the best first."""
+    def _children(self) -> dict[int, list[int]]:
+        """By parent, the best first."""
         children: dict[int, list[int]] = {}
         for index, node in enumerate(self.nodes):
             children.setdefault(node.parent, []).append(index)
         for each in children.values():
-            each.sort(key=lambda index: (-self.nodes[index].score, index), reverse=True)
-        waiting = list(children.get(-1, []))
+            each.sort(key=lambda index: (-self.nodes[index].score, index))
+        return children
+
+    def _walk(self) -> Iterator[int]:
+        """Nodes, children under their parents."""
+        children = self._children()
+        waiting = children.get(-1, [])[::-1]
         while waiting:
             index = waiting.pop()
-            yield index, self.nodes[index].step - 1
-            waiting += children.get(index, [])
+            yield index
+            waiting += children.get(index, [])[::-1]
+
+
+def _visible(text: str) -> str:
+    return text if text.isprintable() and text.strip() else repr(text)

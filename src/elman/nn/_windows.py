@@ -31,59 +31,69 @@ class Window:
     running: int
     kept: slice
 
+    def take(self, values: Tensor) -> Tensor:
+        """Its rows of the whole batch's `values`."""
+        return values[self.rows] if isinstance(self.rows, slice) else values.index_select(0, self.rows)
+
 
 class Windows(Sequence[Window]):
-    """All windows of a batch, in the order in which its sequences are visited, `length` steps each but for the last.
+    """All windows of a batch, in the order in which its sequences are visited.
+
+    A window has `steps` steps, or more where fewer than `rows` rows would be in it; the last has what is left.
 
     Attributes:
         order: the batch's sequences by falling length, int64 [B]; None where they lie so already.
     """
 
-    def __init__(self, plan: PlanSpec, length: int) -> None:
+    def __init__(self, plan: PlanSpec, steps: int, rows: int = 0) -> None:
         assert plan.resets is None  # no layer has any
         self.order: Tensor | None = None
-        self._plan, self._length = plan, length
+        self._plan = plan
         if plan.kind == DENSE:
-            self._running = np.full(-(-plan.steps // length), plan.batch)
+            self._lengths = np.full(plan.batch, plan.steps)
         else:
             bound = plan.bind().plan
             segments = bound.segments[np.argsort(-bound.segments[:, 1], kind="stable")].astype(np.int64)
             self._rows, self._starts, self._lengths = bound.rows, segments[:, 0], segments[:, 1]
             self.order = torch.from_numpy(segments[:, 2].copy())
-            count = -(-int(self._lengths.max(initial=0)) // length)
-            self._running = np.searchsorted(-self._lengths, -np.arange(count) * length)  # longer ones than that
-        self._behind = np.cumsum(self._running[1:], dtype=np.int64)
+        self._firsts, self._running = [0], [self._longer_than(0)]
+        while self._running[-1]:
+            self._firsts.append(self._firsts[-1] + max(steps, rows // self._running[-1]))
+            self._running.append(self._longer_than(self._firsts[-1]))
+        self._behind = np.cumsum(self._running[1:])
+
+    def _longer_than(self, steps: int) -> int:
+        return int(np.searchsorted(-self._lengths, -steps))
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._running) - 1
 
     def __getitem__(self, index: Any) -> Any:
         """The window of this index."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        running = int(self._running[index])
+        running = self._running[index]
         behind = int(self._behind[index - 1]) if index else 0
         rows, plan = self._dense(index) if self._plan.kind == DENSE else self._any(index)
         return Window(index, rows, plan, running, slice(behind - running if index else 0, behind))
 
     def _dense(self, index: int) -> tuple[slice, PlanSpec]:
-        plan, first = self._plan, index * self._length
-        behind = min(first + self._length, plan.steps)
+        plan, first, behind = self._plan, self._firsts[index], min(self._firsts[index + 1], self._plan.steps)
         begin, end = (plan.steps - behind, plan.steps - first) if plan.reverse else (first, behind)
         return slice(begin * plan.batch, end * plan.batch), PlanSpec(DENSE, behind - first, plan.batch, plan.reverse)
 
     def _any(self, index: int) -> tuple[slice | Tensor, PlanSpec]:
-        first, running, reverse = index * self._length, self._running[index], self._plan.reverse
-        counts = np.minimum(self._lengths[:running] - first, self._length)  # steps of each sequence, falling
+        (first, behind), running, reverse = self._firsts[index : index + 2], self._running[index], self._plan.reverse
+        counts = np.minimum(self._lengths[:running], behind) - first  # steps of each sequence, falling
         sizes = np.searchsorted(-counts, -np.arange(counts[0]))  # sequences that have each step
         step = np.repeat(np.arange(len(sizes)), sizes)
         sequence = np.arange(len(step)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         place = counts[sequence] - 1 - step if reverse else step
         rows = self._rows[self._starts[sequence] + first + place].astype(np.int64)
         if sizes[-1] == running:
-            plan = PlanSpec(DENSE, len(sizes), int(running), reverse)
+            plan = PlanSpec(DENSE, len(sizes), running, reverse)
         else:
-            plan = PlanSpec(PACKED, len(sizes), int(running), reverse, edges=torch.from_numpy(sizes))
+            plan = PlanSpec(PACKED, len(sizes), running, reverse, edges=torch.from_numpy(sizes))
         if np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
             return slice(int(rows[0]), int(rows[0]) + len(rows)), plan
         return torch.from_numpy(rows), plan

@@ -24,7 +24,7 @@ from elman.nn.plans import PlanSpec
 from elman.nn.spec import LayerSpec, spec_of
 
 SQRT = 0
-LEAST = 1 << 19  # elements that a segment takes at least: below that, calls cost more than memory is worth
+LEAST = 1 << 20  # elements that a segment takes at least: below that, calls cost more than memory is worth
 
 
 def read_checkpoint(checkpoint: Any) -> int | None:
@@ -101,7 +101,7 @@ class _Segments:
     ) -> None:  # fmt: skip
         self.key, self.tokens, self.inputs = key, tokens, inputs
         self.weights = [readable(w) if w.dim() == 2 else in_rows(w) for w in weights]  # once: their panels are kept
-        self.windows = Windows(PlanSpec.of(plan, edges), segment_steps(key, plan, weights[0].dtype, checkpoint))
+        self.windows = Windows(PlanSpec.of(plan, edges), *segment(key, plan, weights[0].dtype, checkpoint))
         order = self.windows.order
         self.order: slice | Tensor = slice(None) if order is None else order
         self.batch = plan[2]
@@ -118,8 +118,8 @@ class _Segments:
 
     def call(self, window: Window, entry: Sequence[Tensor]) -> Call:
         """The arguments of the kernels' forward for one window whose sequences begin with `entry`."""
-        tokens = None if self.tokens is None else self.tokens[window.rows]
-        inputs = [x[window.rows] for x in self.inputs]
+        tokens = None if self.tokens is None else window.take(self.tokens)
+        inputs = [window.take(x) for x in self.inputs]
         return self.key, window.plan.numbers, window.plan.tensor, tokens, inputs, list(entry), self.weights
 
 
@@ -168,7 +168,7 @@ def run_back(
             call = segments.call(window, entry)
             made = buffers.forward(*call, True)
             carried = [adjoint[: window.running] for adjoint in adjoints]
-            d = [None if d_output is None else d_output[window.rows], *carried]
+            d = [None if d_output is None else window.take(d_output), *carried]
             found = buffers.backward(*call, [made[0], *made[1 + len(initial) :]], d, wanted)
             d_x, d_state, d_weight = fused.split(found, *counts)
             for total, part in zip(d_weights, d_weight, strict=True):
@@ -184,13 +184,13 @@ def run_back(
     return gradients
 
 
-def segment_steps(key: str, plan: Sequence[int], dtype: torch.dtype, checkpoint: int) -> int:
-    """Steps of a segment: √T, or more while what a segment takes stays below a fixed size; or as asked for."""
+def segment(key: str, plan: Sequence[int], dtype: torch.dtype, checkpoint: int) -> tuple[int, int]:
+    """The least steps of a segment, and its least rows: √T, and what takes a fixed size; or just what is asked for."""
     if checkpoint != SQRT:
-        return checkpoint
-    steps, batch, engine = int(plan[1]), int(plan[2]), spec_of(key).engine(dtype)
+        return checkpoint, 0
+    engine = spec_of(key).engine(dtype)
     width = engine.saved.width + engine.kept.width  # kept: there is a product at least, so it is not 0
-    return max(math.isqrt(max(steps - 1, 0)) + 1, LEAST // max(batch * width, 1))
+    return math.isqrt(max(int(plan[1]) - 1, 0)) + 1, LEAST // width
 
 
 def run_fake(
@@ -199,7 +199,7 @@ def run_fake(
 ) -> list[Tensor]:  # fmt: skip
     """Results of the same shapes as `run`; no batch has more inner edges of segments than steps / length."""
     results = buffers.fake_forward(key, plan, edges, tokens, inputs, initial, weights, False)
-    edge_count = results[0].shape[0] // segment_steps(key, plan, weights[0].dtype, checkpoint)
+    edge_count = results[0].shape[0] // segment(key, plan, weights[0].dtype, checkpoint)[0]
     return results + [final.new_empty(edge_count, final.shape[1]) for final in results[1:]]
 
 
