@@ -6,7 +6,7 @@ import json as json_
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -56,13 +56,7 @@ def score_file(
     tokens = _read(file, spelling, unknown, replacement)
     found = score(stepper, tokens, streams)
     if json:
-        values = [None if math.isnan(value) else value for value in found.tolist()]
-        facts = {
-            "tokens": tokens.tolist(),
-            "log_probabilities": values,
-            "bits_per_token": _number(bits_per_token(found)),
-        }
-        print(json_.dumps(facts))
+        print(json_.dumps(_facts(tokens, found)))
         return ExitStatus.OK
     console = Console(soft_wrap=True)
     if text:
@@ -71,6 +65,11 @@ def score_file(
     for spot in _worst(found, spots):
         console.print(_spot(spelling, tokens, found, spot))
     return ExitStatus.OK
+
+
+def _facts(tokens: Integers, found: Floats) -> dict[str, Any]:
+    values = [None if math.isnan(value) else value for value in found.tolist()]
+    return {"tokens": tokens.tolist(), "log_probabilities": values, "bits_per_token": bits_per_token(found)}
 
 
 def _read(file: Path, spelling: Spelling, unknown: Literal["error", "skip", "replace"], replacement: str) -> Integers:
@@ -125,7 +124,3 @@ def _style(bits: float) -> str:
 
 def _visible(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
