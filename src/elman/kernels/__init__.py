@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from elman.errors import KernelError
 from elman.kernels import _kernels
 from elman.kernels._kernels import Plan, available_isas, isa, team
-from elman.kernels.bound import BoundKernel, Forward, Packed
+from elman.kernels.bound import BoundKernel, Forward, Held, Packed
 from elman.kernels.engine import Engine, engine_for
 from elman.kernels.linear import Linear, linear_for
 from elman.kernels.memory import Block, Rows, StateMemory, Weight
 
 __all__ = [
-    "Block", "BoundKernel", "Engine", "Forward", "Linear", "Packed", "Plan", "Rows", "StateMemory",
+    "Block", "BoundKernel", "Engine", "Forward", "Held", "Linear", "Packed", "Plan", "Rows", "StateMemory",
     "Weight", "available_isas", "default_threads", "engine_for", "forced_isa", "isa", "linear_for", "poisoned", "team",
 ]  # fmt: skip
 

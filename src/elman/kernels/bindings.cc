@@ -80,14 +80,19 @@ public:
           f64_{{bound_.recurrent_sizes, bound_.recurrent_starts}, {bound_.before_sizes, bound_.before_starts}} {}
 
     // views: (address, row stride, column stride) for each product of each link
-    AnyPanels* pack(const Numbers& views) const {
+    AnyPanels* pack(const Numbers& views, int threads) const {
         nb::gil_scoped_release release;
         auto* panels = new AnyPanels;
         if (bound_.is_double)
-            panels->f64.emplace(bound_, read_views<double>(views));
+            panels->f64.emplace(bound_, read_views<double>(views), threads);
         else
-            panels->f32.emplace(bound_, read_views<float>(views));
+            panels->f32.emplace(bound_, read_views<float>(views), threads);
         return panels;
+    }
+
+    uint64_t fingerprint(const Numbers& views) const {
+        nb::gil_scoped_release release;
+        return bound_.is_double ? elman::fingerprint(bound_, read_views<double>(views)) : elman::fingerprint(bound_, read_views<float>(views));
     }
 
     void run(const AnyPanels& panels, const Numbers& bindings, const Numbers& recurrents, const Numbers& befores,
@@ -263,6 +268,7 @@ NB_MODULE(_kernels, m) {
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<const Numbers&, const std::vector<double>&, bool>())
         .def("pack", &Kernel::pack, nb::rv_policy::take_ownership)
+        .def("fingerprint", &Kernel::fingerprint)
         .def("run", &Kernel::run, nb::arg("panels"), nb::arg("bindings"), nb::arg("recurrents"), nb::arg("befores"),
              nb::arg("plan").none(), nb::arg("steps"), nb::arg("backward"), nb::arg("threads"));
     m.def("outer", &outer);

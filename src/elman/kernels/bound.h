@@ -72,12 +72,16 @@ template <class T>
 class Panels {
 public:
     // Views by panel and product, in the program's order.
-    Panels(const BoundProgram& bound, const std::vector<MatrixView<T>>& views);
+    Panels(const BoundProgram& bound, const std::vector<MatrixView<T>>& views, int threads = 1);
     const T* const* panels() const { return panels_.data(); }
 
 private:
     std::unique_ptr<Aligned> memory_;
     std::vector<const T*> panels_;
 };
+
+// 64 bits that change with any element of the matrices: whether panels still hold what the matrices are.
+template <class T>
+uint64_t fingerprint(const BoundProgram& bound, const std::vector<MatrixView<T>>& views);
 
 }  // namespace elman

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,7 +24,7 @@ class Packed:
     vectors: Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoundKernel:
     """One program bound to sizes."""
 
@@ -39,15 +39,31 @@ class BoundKernel:
         code, values = encode(self.program, self.sizes, self.recurrents, self.befores)
         object.__setattr__(self, "_kernel", Kernel(code, values, self.is_double))
 
-    def pack(self, weights: Mapping[str, Weight]) -> Packed:
+    def pack(self, weights: Mapping[str, Weight], threads: int = 1) -> Packed:
         """Copy the matrices into the order in which the tiles read them; vectors are only pointed at."""
+        return self._packed(self._kernel.pack(self._views(weights), threads), weights)
+
+    def pack_again(self, weights: Mapping[str, Weight], threads: int, held: Held) -> Packed:
+        """The same, with the panels that are held if the matrices are what they were, told by all their elements.
+
+        Neither addresses nor version counters tell: optimisers and writes through `.data` change weights unseen.
+        """
+        views = self._views(weights)
+        fingerprint = self._kernel.fingerprint(views)
+        if self not in held or held[self][0] != fingerprint:
+            held[self] = fingerprint, self._kernel.pack(views, threads)
+        return self._packed(held[self][1], weights)
+
+    def _views(self, weights: Mapping[str, Weight]) -> list[int]:
         views: list[int] = []
         for phase in self.program.phases:
             for link in phase.links:
                 for _, matrix in link.products:
                     views += _view(self.program.matrices[matrix], weights)
-        vectors = {a.name: weights[a.name].address for a in self.program.arrays if a.role == "vector"}
-        return Packed(self._kernel.pack(views), vectors)
+        return views
+
+    def _packed(self, panels: Panels, weights: Mapping[str, Weight]) -> Packed:
+        return Packed(panels, {a.name: weights[a.name].address for a in self.program.arrays if a.role == "vector"})
 
     def run(
         self,
@@ -72,6 +88,9 @@ class BoundKernel:
         self._kernel.run(
             packed.panels, bindings, recurrents, _numbers(self.befores, befores or {}), plan, steps, backward, threads
         )
+
+
+Held = MutableMapping[BoundKernel, tuple[int, Panels]]  # the panels that each kernel used last, and their fingerprint
 
 
 @dataclass(frozen=True, eq=False)

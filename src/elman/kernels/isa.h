@@ -14,9 +14,9 @@ struct IsaFunctions {
     void (*shape)(Phase&);
     // Elements that the panel of a link takes.
     size_t (*panel_size)(const Phase&, const Link&);
+    // From here on: the share of thread `index` of `count`.
     // Lay the matrices of a link out in the order in which its tiles read them; views are by product.
-    void (*pack)(const Phase&, const Link&, const MatrixView<T>* views, T* panel);
-    // The share of thread `index` of `count`.
+    void (*pack)(const Phase&, const Link&, const MatrixView<T>* views, T* panel, int index, int count);
     void (*run)(const Run<T>&, int index, int count);
     void (*outer)(const Outer<T>&, int index, int count);
     void (*column_sum)(const ColumnSum<T>&, int index, int count);

@@ -95,11 +95,15 @@ void pack_vector(const MatrixView<T>& view, int unit, int units, int depth, T* t
         for (int i = 0; i < width; ++i) to[k * stride + i] = i < units ? from[i * view.row_stride + k * view.column_stride] : T(0);
 }
 
+// The share of thread `index` of `count`: some of the blocks.
 template <class T>
-void pack(const Phase& phase, const Link& link, const MatrixView<T>* views, T* panel) {
+void pack(const Phase& phase, const Link& link, const MatrixView<T>* views, T* panel, int index, int count) {
     constexpr int width = Vector<T>::width;
     const TileSplit split(link.products * phase.vectors);
-    for (int block = 0; block < block_count<T>(phase); ++block) {
+    const int64_t blocks = block_count<T>(phase);
+    const int first = static_cast<int>(share(blocks, count, index)), last = static_cast<int>(share(blocks, count, index + 1));
+    panel += block_panel<T>(phase, link) * first;
+    for (int block = first; block < last; ++block) {
         for (int t = 0; t < split.tiles; ++t) {
             const int vectors = split.width(t);
             for (int j = 0; j < vectors; ++j) {

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from elman.emit import Array
-from elman.kernels import BoundKernel, Packed, Rows, StateMemory
-from elman.nn._memory import address, in_one_piece, in_rows, readable, rows_of, scratch
+from elman.kernels import BoundKernel, Held, Packed, Rows, StateMemory
+from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of, scratch
 from elman.nn._tokens import check_tokens, token_gradients, token_table
 from elman.nn.plans import bind
 from elman.nn.spec import LayerSpec, spec_of
@@ -28,6 +28,7 @@ def forward(
         else is saved.
     """
     call = _Call(key, plan, edges, tokens, inputs, initial, weights)
+    call.held = None if training else held_by(weights[0])
     spec, engine, steps, threads = call.spec, call.engine, call.steps, call.threads
     results = _allocate(spec, steps, plan[2], weights[0], training)
     sequences, saved = _kept(spec, [results[0], *results[1 + len(spec.graph.states) :]], training)
@@ -104,6 +105,8 @@ def packed_once() -> Iterator[None]:
 class _Call:
     """What forward and backward both know of one call, and the tensors that must live as long as it."""
 
+    held: Held | None = None  # panels from earlier calls
+
     def __init__(
         self, key: str, plan: list[int], edges: Tensor | None, tokens: Tensor | None, inputs: Sequence[Tensor],
         initial: Sequence[Tensor | None], weights: Sequence[Tensor],
@@ -129,13 +132,17 @@ class _Call:
         }
 
     def pack(self, kernel: BoundKernel) -> Packed:
-        """The weights in the order of a kernel; inside `packed_once` they are laid out the first time only."""
+        """The weights in the order of a kernel: inside `packed_once`, and where panels are held, not laid out anew."""
         shared: dict[int, Packed] | None = getattr(_shared, "panels", None)
-        if shared is None:
-            return kernel.pack(self.places)
-        if id(kernel) not in shared:
-            shared[id(kernel)] = kernel.pack(self.places)
-        return shared[id(kernel)]
+        if shared is not None and id(kernel) in shared:
+            return shared[id(kernel)]
+        if self.held is None:
+            packed = kernel.pack(self.places, self.threads)
+        else:
+            packed = kernel.pack_again(self.places, self.threads, self.held)
+        if shared is not None:
+            shared[id(kernel)] = packed
+        return packed
 
     def states(self, sequences: dict[str, Tensor], finals: Sequence[Tensor | None]) -> dict[str, StateMemory]:
         """The memory of each state: all its steps, where they are kept, what it begins with and where it ends."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from elman.kernels import Rows
+from elman.kernels import Held, Rows
 
 _LARGEST_SCRATCH = 1 << 24  # elements; more than this is given back after the call
 _own = threading.local()
+_held: Any = WeakTensorKeyDictionary()
 
 
 def readable(tensor: Tensor) -> Tensor:
@@ -42,6 +45,14 @@ def scratch(name: str, rows: int, width: int, like: Tensor) -> Tensor:
         memory = like.new_empty(count)
         setattr(_own, key, memory)
     return memory[:count].view(rows, width)
+
+
+def held_by(weight: Tensor) -> Held:
+    """Panels that live as long as a weight does, for calls without gradients."""
+    if weight not in _held:
+        _held[weight] = {}
+    held: Held = _held[weight]
+    return held
 
 
 def address(tensor: Tensor | None) -> int:
