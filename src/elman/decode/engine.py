@@ -151,12 +151,13 @@ class Engine:
             text=self._text,
         )
 
-    def _text(self, tokens: Integers, reason: Reason) -> str | None:
+    def _text(self, tokens: Integers, reason: Reason, before: Integers) -> str | None:
         if self.spelling is None:
             return None
         if reason is Reason.STOP_TOKEN:
             tokens = tokens[:-1]
-        text = self.spelling.text(tokens)
+        decode = self.spelling.decoder(before)
+        text = decode(tokens)
         if reason is Reason.STOP_STRING:
             places = [place for stop in self.options.stop_strings if (place := text.find(stop)) >= 0]
             text = text[: min(places, default=None)]
