@@ -137,7 +137,7 @@ class Drawing:
         tokens = (below > (self._uniforms.next() * total)[:, None]).argmax(axis=1)
         chances = shifted[self._rows, tokens]
         if not self._plain:
-            chances = np.where(total > 0, chances - np.log(np.maximum(total, _TINY)), -np.inf)
+            chances = chances - np.log(np.maximum(total, _TINY))
         return tokens, chances
 
     def _stick(self, possible: Booleans) -> None:
