@@ -111,6 +111,13 @@ def test_compare(elman: Program, model: Path) -> None:
         assert "beam found nothing likelier than greedy." in plain
 
 
+def test_comparing_with_options_that_not_all_strategies_know(elman: Program, model: Path) -> None:
+    own = ("--temperature", 0.3, "--width", 3, "--alpha", 0.7, "--budget", 50, "--count", 2, "--regex", "[0-9]*")
+    told = json.loads(elman("sample", model, "--prompt", "ab", "--compare", "--length", 5, "--json", *own).out)
+    assert all(re.fullmatch("[0-9]{5}", told[name]["text"]) for name in ("greedy", "sample", "beam"))
+    assert told["exact"]["steps"] <= 50
+
+
 def test_what_a_beam_finds_that_greedy_misses(elman: Program, tmp_path: Path) -> None:
     for seed in range(20):  # one of these models has a better second choice
         model_file.save(tmp_path / "m", small.model_file(("lstm",), symbols="\nabcd", hidden=6, seed=seed))

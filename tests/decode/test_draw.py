@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from elman.decode import Options, Reason, TableStepper, decode, sample
+from elman.decode import Decoding, Options, Reason, TableStepper, decode, sample
 from tests.decode.small import STEPPERS, everything, markov, model, network, predictions
 
 DRAWS, FEWER = 1_000_000, 100_000
@@ -28,9 +29,10 @@ def chi_square(counts: np.ndarray, probabilities: np.ndarray) -> float:
 def drawn(stepper: Any, length: int, draws: int, **options: Any) -> np.ndarray:
     """Draws of `length` tokens after token 0, as one number each."""
     (result,) = decode(stepper, [[0]], Options(strategy="sample", max_length=length, count=draws, seed=5, **options))
-    live = result.outputs[0]._ended.live  # all end together: one array rather than a million small ones
-    assert len(live) == draws
-    return live.written @ stepper.size ** np.arange(length)[::-1]
+    ended = {id(part): part for part in result.outputs._parts}.values()  # arrays rather than a million small ones
+    written = np.concatenate([part.live.written for part in ended])
+    assert written.shape == (len(result.outputs), length) == (draws, length)
+    return written @ stepper.size ** np.arange(length)[::-1]
 
 
 @pytest.mark.parametrize("kind", ["markov", "network"])
@@ -166,6 +168,26 @@ def test_going_on_is_the_same_as_not_stopping() -> None:
                 assert joined == whole.outputs[k].tokens.tolist()
                 assert again[k].best.tokens.tolist() == rest[k].best.tokens.tolist()
                 assert rest[k].best.carried.text.tolist() == joined
+
+
+def test_more_samples_than_run_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    from elman.decode import draw
+
+    options = Options(strategy="sample", count=10, max_length=7, stop_tokens=(1,))
+    prompts = [[0], [2, 3], [3]]
+    expected = [[o.tokens.tolist() for o in r.outputs] for r in decode(markov(4, 1), prompts, options)]
+    monkeypatch.setattr(draw, "_SIDE_BY_SIDE", 4)
+    found = [[o.tokens.tolist() for o in r.outputs] for r in decode(markov(4, 1), prompts, options)]
+    assert found == expected
+    decoding = Decoding(markov(4, 1), prompts, options)
+    next(iter(decoding))
+    decoding.cancel()
+    outputs = [output for result in decoding.results() for output in result.outputs]
+    assert len(outputs) == 30
+    assert sum(len(output.tokens) for output in outputs) == 4
+    assert {output.reason for output in outputs} <= {Reason.CANCELLED, Reason.STOP_TOKEN}
+    none = decode(markov(4, 1), prompts, replace(options, max_length=0))
+    assert [len(result.outputs) for result in none] == [10, 10, 10]
 
 
 def test_stopping_by_token() -> None:

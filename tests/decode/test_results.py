@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -170,6 +171,25 @@ def test_text_as_it_comes(stops: tuple[str, ...], as_bytes: bool) -> None:
             shown += piece
             assert final.startswith(shown)
         assert shown + stream.end(final) == final
+
+
+def test_half_a_character_is_not_shown() -> None:
+    spelling = Spelling.of([bytes([value]) for value in range(256)])
+    text = "aé€😀".encode()
+    table = np.full((256, 256), -np.inf)
+    table[:, 0] = 0.0
+    for one, two in pairwise(text):  # each byte has one follower here
+        table[one] = -np.inf
+        table[one, two] = 0.0
+    stepper = CallableStepper(lambda t, s: (table[t], s), 256, spelling=spelling)
+    for length in range(len(text)):
+        (first,) = decode(stepper, ["a"], Options(max_length=length))
+        whole = text[1 : length + 1].decode("utf-8", "ignore")
+        assert first.best.text == whole
+        (rest,) = decode(stepper, [first.best.carried], Options(max_length=len(text) - 1 - length))
+        assert whole + (rest.best.text or "") == "é€😀"
+        stream = TextStream(spelling, Options(), [*text[: length + 1]])
+        assert whole + stream.push([*text[length + 1 :]]) == "é€😀"
 
 
 def test_stochastic_beams_draw_without_replacement() -> None:

@@ -157,6 +157,21 @@ def test_states_of_a_model_are_values() -> None:
             assert scores[row].tobytes() == predictions(stepper, [*past, 0], [])[0].tobytes()
 
 
+@pytest.mark.parametrize("symbols", [63, 64, 65, 97, 256])
+def test_a_row_has_the_same_bits_in_every_batch(symbols: int) -> None:
+    stepper = model("lstm", "gru", symbols="".join(map(chr, range(200, 200 + symbols))), hidden=33)
+    tokens = np.random.default_rng(0).integers(0, symbols, (37, 4))
+    state, alone = stepper.start(37), [stepper.start(1) for _ in range(37)]
+    for column in tokens.T.copy():
+        scores, state = stepper.step(column, state)
+        for row in range(37):
+            mine, alone[row] = stepper.step(column[row : row + 1], alone[row])
+            assert mine[0].tobytes() == scores[row].tobytes()
+        some, _ = stepper.step(column[:5], stepper.start(37).select(np.arange(5)))
+        again, _ = stepper.step(column[:3], stepper.start(3))
+        assert some[:3].tobytes() == again.tobytes()
+
+
 @pytest.mark.parametrize(
     ("tokens", "batch", "message"),
     [

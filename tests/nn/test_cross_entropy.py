@@ -18,6 +18,7 @@ from elman.kernels import available_isas, forced_isa, poisoned
 from elman.nn import _chunks
 from elman.nn.cross_entropy import REDUCTIONS
 from elman.nn.functional import linear_cross_entropy
+from tests.nn.test_memory import misaligned, negated
 from tests.tolerances import assert_close, assert_same_bits
 
 SIZES = [(1, 1, 2), (7, 63, 65), (64, 65, 7), (193, 5, 64), (6, 3, 300)]
@@ -122,6 +123,21 @@ def test_no_rows_that_count(reduction: str, targets: Tensor) -> None:
     expected = torch.nn.functional.cross_entropy(torch.zeros(len(targets), 33), targets, reduction=reduction)
     assert_close(loss.detach(), expected, "layer", "float32")
     assert all(not gradient.any() for gradient in torch.autograd.grad(loss.sum(), sources))
+
+
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+def test_tensors_that_lie_in_unusual_ways() -> None:
+    plain, targets = leaves(20, 5, 33), torch.randint(0, 33, (20,))
+    expected = values(linear_cross_entropy(*plain, targets), plain)
+    x, weight, bias = (t.detach() for t in plain)
+    forms = (misaligned, negated)
+    odd = [[form(t).requires_grad_() for t in (x, weight, bias)] for form in forms]
+    odd.append([x.T.contiguous().T, weight.T.contiguous().T, bias.repeat_interleave(2)[::2]])
+    ids = [misaligned(targets), targets.repeat_interleave(2)[::2], targets.int()]
+    for sources, t in zip(odd, ids, strict=True):
+        sources = [source.requires_grad_() for source in sources]
+        for a, r in zip(values(linear_cross_entropy(*sources, t), sources), expected, strict=True):
+            assert_same_bits(a, r)
 
 
 def test_large_logits_and_those_that_are_no_numbers() -> None:

@@ -112,7 +112,7 @@ class SampleSettings:
     def with_strategy(self, strategy: Strategy) -> SampleSettings:
         """The same for another strategy, without what only this one knows."""
         plain = SampleSettings()
-        others = {name: getattr(plain, name) for own, names in _OWN.items() if own != strategy for name in names}
+        others = {name: getattr(plain, name) for own, names in _OWN.items() if strategy not in own for name in names}
         return replace(self, strategy=strategy, **others)
 
     def _constraints(self) -> list[Any]:
@@ -126,9 +126,10 @@ class SampleSettings:
 
 
 _OWN = {
-    "sample": ("temperature", "top_k", "top_p", "min_p", "typical_p", "count"),
-    "beam": ("width", "groups", "diversity", "stochastic", "early"),
-    "exact": ("budget",),
+    ("sample",): ("temperature", "top_k", "top_p", "min_p", "typical_p", "count"),
+    ("beam", "exact"): ("alpha", "bonus"),
+    ("beam",): ("width", "groups", "diversity", "stochastic", "early"),
+    ("exact",): ("budget",),
 }
 _SAME = (
     "strategy", "min_length", "count", "seed", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",

@@ -47,9 +47,8 @@ class Decoding:
         if isinstance(options.seed, tuple) and len(options.seed) != len(prompts):
             raise ConfigError(f"{len(prompts)} prompts need as many seeds, or one; got {len(options.seed)}")
         engine = Engine(stepper, options, spelling)
-        copies = options.count if options.strategy == "sample" else 1
         make = _SEARCHERS[options.strategy]
-        batches = prepare(engine, prompts, copies)
+        batches = prepare(engine, prompts)
         self._count = len(prompts)
         self._searchers = [(np.unique(live.owner).tolist(), make(engine, live)) for live in batches]
         self._iterator = self._run()

@@ -14,6 +14,7 @@ from elman.decode.random import Uniforms
 from elman.decode.results import CANCELLED, Ended, Outputs, Result
 from elman.decode.roles import Booleans, Floats, Integers
 
+_SIDE_BY_SIDE = 1 << 14  # sequences at most: their states take memory, and more would not be faster
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -47,30 +48,48 @@ class Drawing:
 
     Args:
         engine: prepared.
-        live: the sequences.
+        prompts: one sequence for each prompt.
     """
 
-    def __init__(self, engine: Engine, live: Live) -> None:
-        self.engine, self.live = engine, live
-        self._ended: list[Ended] = []
+    live: Live
+    _uniforms: Uniforms | None
+
+    def __init__(self, engine: Engine, prompts: Live) -> None:
+        self.engine, self._prompts = engine, prompts
         options = engine.options
+        self._copies = options.count if options.strategy == "sample" else 1
+        self._begun = 0
+        self._ended: list[Ended] = []
         self._filters = sampling_filters(options) if options.strategy == "sample" else []
-        self._index = live.stream - np.array([origin.stream for origin in engine.origins])[live.owner]
         self._plain = not (self._filters or engine.may_block or engine.adjusts)  # what comes is normalised already
-        self._uniforms = None
-        if options.strategy == "sample" and options.temperature > 0:
-            draws = np.array([engine.origins[owner].draws for owner in live.owner])
-            self._uniforms = Uniforms(seeds_of(engine, live.owner), live.stream, draws)
-        self._rows = np.arange(len(live))
+        self._begin()
 
     def __iter__(self) -> Iterator[Decided]:
-        self._end(self.engine.at_once(self.live))
-        while len(self.live):
+        while len(self.live) or self._begin():
             yield self._step()
+
+    def _begin(self) -> bool:
+        """Start the next sequences, as many as run side by side; gives whether any are on their way."""
+        total = len(self._prompts) * self._copies
+        rows = np.arange(self._begun, min(self._begun + _SIDE_BY_SIDE, total))
+        if not len(rows):
+            return False
+        self._begun += len(rows)
+        self.live = live = self._prompts.select(rows // self._copies)
+        self._rows, self._index = np.arange(len(live)), rows % self._copies
+        live.stream = live.stream + self._index
+        self._uniforms = None
+        if self.engine.options.strategy == "sample" and self.engine.options.temperature > 0:
+            draws = np.array([origin.draws for origin in self.engine.origins])[live.owner]
+            self._uniforms = Uniforms(seeds_of(self.engine, live.owner), live.stream, draws)
+        self._end(self.engine.at_once(live))
+        return len(self.live) > 0 or self._begin()
 
     def results(self, owners: list[int], code: int = CANCELLED) -> dict[int, Result]:
         """By prompt; sequences that have not ended end here, for this reason."""
         self._end(np.full(len(self.live), code))
+        while self._begin():
+            self._end(np.full(len(self.live), code))
         part = np.repeat(np.arange(len(self._ended)), [len(each.live) for each in self._ended])
         row = np.concatenate([np.arange(len(each.live)) for each in self._ended])
         owner = np.concatenate([each.live.owner for each in self._ended])
@@ -118,7 +137,7 @@ class Drawing:
         tokens = (below > (self._uniforms.next() * total)[:, None]).argmax(axis=1)
         chances = shifted[self._rows, tokens]
         if not self._plain:
-            chances = np.where(total > 0, chances - np.log(np.maximum(total, _TINY)), -np.inf)
+            chances = chances - np.log(np.maximum(total, _TINY))
         return tokens, chances
 
     def _stick(self, possible: Booleans) -> None:

@@ -101,20 +101,20 @@ class Engine:
         if self.force is not None:
             moved = self.force.advance(live.constraint, tokens)
             live.constraint = moved if stopped is None else np.where(stopped[:, None], live.constraint, moved)
-            codes = self._constrained(live, codes)
+            if self.force.over(moved, live.length):
+                codes = self._constrained(live, codes)
         if stopped is not None and stopped.any():
             codes = np.zeros(len(live), np.int64) if codes is None else codes
             codes[stopped] = STOP_TOKEN
         return codes
 
     def _constrained(self, live: Live, codes: Integers | None) -> Integers | None:
+        """Why constraints end sequences, over what is known already."""
         assert self.force is not None
-        ended, by_string = self.force.ended(live.constraint, live.length), self.force.stopped(live.constraint)
-        if (ended | by_string).any():
-            codes = np.zeros(len(live), np.int64) if codes is None else codes
-            codes[ended] = CONSTRAINT
-            codes[by_string] = STOP_STRING
-        return codes
+        codes = np.zeros(len(live), np.int64) if codes is None else codes
+        codes[self.force.ended(live.constraint, live.length)] = CONSTRAINT
+        codes[self.force.stopped(live.constraint)] = STOP_STRING
+        return codes if codes.any() else None
 
     def ends(self, live: Live) -> Booleans | None:
         """Which next tokens would end a sequence, [B, V]; None if none would."""
@@ -151,12 +151,13 @@ class Engine:
             text=self._text,
         )
 
-    def _text(self, tokens: Integers, reason: Reason) -> str | None:
+    def _text(self, tokens: Integers, reason: Reason, before: Integers) -> str | None:
         if self.spelling is None:
             return None
         if reason is Reason.STOP_TOKEN:
             tokens = tokens[:-1]
-        text = self.spelling.text(tokens)
+        decode = self.spelling.decoder(before)
+        text = decode(tokens)
         if reason is Reason.STOP_STRING:
             places = [place for stop in self.options.stop_strings if (place := text.find(stop)) >= 0]
             text = text[: min(places, default=None)]

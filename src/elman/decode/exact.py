@@ -126,7 +126,7 @@ class Exact:
         rows, tokens = np.nonzero(possible)
         if len(rows):
             options = self.engine.options
-            upper = options.ranker.bound(_candidates(live, rows, tokens, scores), options.max_length)
+            upper = options.ranker.bound(self._candidates(live, rows, tokens, scores, False), options.max_length)
             assert upper is not None  # the options have seen to it
             order = np.argsort(-upper, kind="stable")
             at = rows[order], tokens[order]
@@ -136,7 +136,8 @@ class Exact:
         rows, tokens = np.nonzero(ends)
         if not len(rows):
             return
-        ranks = self.engine.options.ranker.score(_candidates(live, rows, tokens, scores))
+        ranker = self.engine.options.ranker
+        ranks = ranker.score(self._candidates(live, rows, tokens, scores, getattr(ranker, "needs_state", True)))
         pool = self.pools[owner]
         order = np.argsort(-ranks, kind="stable")[: pool.room]
         order = order[ranks[order] > pool.worst]
@@ -147,10 +148,11 @@ class Exact:
             assert codes is not None
             offer(self.engine, self.pools, following, codes)
 
-
-def _candidates(live: Live, rows: Integers, tokens: Integers, scores: Floats) -> Hypotheses:
-    written = np.concatenate((live.written[rows], tokens[:, None]), axis=1)
-    return Hypotheses(live.total[rows] + scores[rows, tokens], written, live.state.select(rows))
+    @staticmethod
+    def _candidates(live: Live, rows: Integers, tokens: Integers, scores: Floats, with_state: bool) -> Hypotheses:
+        written = np.concatenate((live.written[rows], tokens[:, None]), axis=1)
+        state = live.state.select(rows) if with_state else None
+        return Hypotheses(live.total[rows] + scores[rows, tokens], written, state)
 
 
 def _decided(owner: int, tokens: Integers) -> Decided:

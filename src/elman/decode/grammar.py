@@ -134,10 +134,10 @@ class Recogniser:
     def _ending(self, state: int) -> Booleans:
         """For each token, whether nothing may come behind it."""
         if state not in self._ends:
-            possible = self._needed(state) < FAR
-            tokens = np.flatnonzero(possible)
-            possible[tokens] = [self._is_final(self._behind(state, token)) for token in tokens.tolist()]
-            self._ends[state] = possible
+            ends = self._needed(state) == 0  # behind others the text is not accepted yet
+            tokens = np.flatnonzero(ends)
+            ends[tokens] = [self._is_final(self._behind(state, token)) for token in tokens.tolist()]
+            self._ends[state] = ends
         return self._ends[state]
 
     def _is_final(self, state: int) -> bool:

@@ -20,16 +20,16 @@ _NOTHING = np.zeros(0, np.int64)
 _ROOM = 256  # tokens that there is room for to begin with
 
 
-def prepare(engine: Engine, prompts: Sequence[Prompt], copies: int) -> list[Live]:
+def prepare(engine: Engine, prompts: Sequence[Prompt]) -> list[Live]:
     """Let the stepper read the prompts, all but their last tokens.
 
     Args:
         engine: gets its `origins`.
         prompts: at least one.
-        copies: sequences for each of them.
 
     Returns:
-        the sequences side by side. Where the stepper's states cannot be joined, a batch for each length of prompt.
+        a sequence for each of them, side by side. Where the stepper's states cannot be joined, a batch for each length
+        of prompt.
 
     Raises:
         ConfigError, DataError: no prompts, an empty one, unknown characters or tokens.
@@ -39,7 +39,7 @@ def prepare(engine: Engine, prompts: Sequence[Prompt], copies: int) -> list[Live
     read = [_tokens(engine, prompt) for prompt in prompts]
     groups = _groups(engine.stepper, read)
     engine.origins = [r if isinstance(r, Carried) else Carried(None, int(r[-1]), r, _NOTHING) for r in read]
-    return [_live(engine, np.repeat(owners, copies), state, copies) for owners, state in groups]
+    return [_live(engine, owners, state) for owners, state in groups]
 
 
 def _tokens(engine: Engine, prompt: Prompt) -> Integers | Carried:
@@ -108,10 +108,9 @@ def _read(stepper: Stepper, prompts: list[Integers], owners: Integers) -> list[t
     return ended
 
 
-def _live(engine: Engine, owners: Integers, state: Any, copies: int) -> Live:
+def _live(engine: Engine, owners: Integers, state: Any) -> Live:
     rows = np.arange(len(owners))
     origins = [engine.origins[owner] for owner in owners]
-    streams = np.array([o.stream for o in origins]) + rows % copies
     before, room = _history(origins, engine), min(engine.options.max_length, _ROOM)
     counts = seen = None
     if engine.options.counts_tokens:
@@ -121,9 +120,9 @@ def _live(engine: Engine, owners: Integers, state: Any, copies: int) -> Live:
             seen[row, origin.prompt[origin.prompt < engine.size]] = True
     return Live(
         owner=owners,
-        stream=streams,
+        stream=np.array([o.stream for o in origins], np.int64),
         last=np.array([o.last for o in origins], np.int64),
-        state=state if copies == 1 else state.select(rows // copies),
+        state=state,
         tokens=Tape(before, room),
         begin=before.shape[1],
         log_probabilities=Tape(np.zeros((len(rows), 0)), room),

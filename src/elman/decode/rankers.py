@@ -42,6 +42,11 @@ class Rank:
         if self.coverage and self.attention is None:
             raise ConfigError("coverage is counted from attention: give attention=, a function of the stepper's state")
 
+    @property
+    def needs_state(self) -> bool:
+        """Whether a score looks at the stepper's state."""
+        return self.coverage > 0
+
     def score(self, hypotheses: Hypotheses) -> Floats:
         """[n]."""
         score = self._normalised(hypotheses.total, hypotheses.length) + self.bonus * self._insertions(hypotheses)
@@ -80,6 +85,8 @@ class UserRank:
 
     function: Callable[[float, Any], float]
     upper: Callable[[float, Any, int], float] | None = None
+
+    needs_state = False
 
     @property
     def has_bound(self) -> bool:

@@ -63,7 +63,7 @@ class Ended:
         ranks: [n].
         draws: [n], random numbers that each has used.
         origins: what prompts began with, by owner.
-        text: (tokens, reason) → text.
+        text: (tokens, reason, tokens before them) → text.
     """
 
     live: Live
@@ -71,7 +71,7 @@ class Ended:
     ranks: Floats
     draws: Integers
     origins: Sequence[Carried]
-    text: Callable[[Integers, Reason], str | None]
+    text: Callable[[Integers, Reason, Integers], str | None]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -103,8 +103,13 @@ class Output:
 
     @property
     def text(self) -> str | None:
-        """What the tokens write, without stop token and stop string; None without a spelling."""
-        return self._ended.text(self.tokens, self.reason)
+        """What the tokens write, without stop token and stop string; None without a spelling.
+
+        A character of which bytes are missing at the end is left out; what is carried on completes it.
+        """
+        origin = self._ended.origins[self._ended.live.owner[self._row]]
+        before = np.concatenate((origin.prompt[-4:], origin.text[-4:]))
+        return self._ended.text(self.tokens, self.reason, before)
 
     @property
     def log_probabilities(self) -> Floats:

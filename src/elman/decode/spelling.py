@@ -14,6 +14,8 @@ from elman.decode.roles import Integers
 from elman.errors import ConfigError, DataError
 from elman.sequences.vocabulary import Vocabulary
 
+_LONGEST = 4  # bytes of a character
+
 Unknown = Literal["error", "skip", "replace"]
 
 
@@ -65,11 +67,17 @@ class Spelling:
         """The text of tokens [N]; bytes that are no UTF-8 become U+FFFD."""
         return self.decoder()(tokens, True)
 
-    def decoder(self) -> Callable[..., str]:
-        """A function `(tokens, final=False) -> str` for a stream of tokens; incomplete characters are held back."""
+    def decoder(self, before: ArrayLike = ()) -> Callable[..., str]:
+        """A function `(tokens, final=False) -> str` for a stream of tokens; incomplete characters are held back.
+
+        Args:
+            before: tokens in front of the stream, of which a last character may be incomplete.
+        """
         if not self.is_bytes:
             return lambda tokens, final=False: "".join(str(self.texts[int(t)]) for t in np.atleast_1d(tokens))
         bytewise = Vocabulary.bytes().decoder()
+        known = np.asarray(before, np.int64)[-_LONGEST:]
+        bytewise([unit for token in known if token < len(self) for unit in self.units[int(token)]])
 
         def decode(tokens: ArrayLike, final: bool = False) -> str:
             units = [unit for token in np.atleast_1d(tokens) for unit in self.units[int(token)]]

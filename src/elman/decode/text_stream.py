@@ -14,10 +14,11 @@ class TextStream:
     Args:
         spelling: what tokens write.
         options: which tokens and strings stop it.
+        before: the tokens in front of it, of which a last character may be incomplete.
     """
 
-    def __init__(self, spelling: Spelling, options: Options) -> None:
-        self._decode = spelling.decoder()
+    def __init__(self, spelling: Spelling, options: Options, before: Sequence[int] = ()) -> None:
+        self._decode = spelling.decoder(before)
         self._stop_tokens: Sequence[int] = options.stop_tokens
         self._stop_strings: Sequence[str] = options.stop_strings
         self._held = ""

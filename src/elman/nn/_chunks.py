@@ -43,38 +43,56 @@ def run(
     Raises:
         ShapeError: a target is not 0 … V - 1 and not `ignore_index`.
     """
-    rows, weight, bias = in_rows(rows), readable(weight), in_one_piece(bias)
-    targets = targets.contiguous()
-    valid = _check_targets(targets, weight.shape[0], ignore_index)
+    head = _Head(in_rows(rows), readable(weight), in_one_piece(bias), wanted)
+    targets = targets.clone() if targets.data_ptr() % 8 else targets.contiguous()
+    valid = _check_targets(targets, head.layer.rows, ignore_index)
     results = run_fake(rows, weight, bias, targets, d_losses, "none", ignore_index, smoothing, wanted)
-    losses, d_rows, d_weight, d_bias = results
+    losses = results[0]
+    for gradient in results[2:]:
+        gradient.zero_()
     if any(wanted) and d_losses is None:
-        d_losses = losses.new_full((len(rows),), 1 / valid if reduction == "mean" and valid else 1.0)
-    d_losses = in_one_piece(d_losses)
-    d_weight.zero_(), d_bias.zero_()
-    threads = torch.get_num_threads()
-    layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, weight.dtype == torch.float64)
-    packed = layer.pack(place_of(weight), address(bias))
-    transposed = layer.pack_transposed(place_of(weight)) if wanted[0] else None
-    most = min(chunk_rows(layer.rows), len(rows))
-    logits = scratch("logits", most, _width(layer.rows), weight)
-    part = torch.empty_like(d_bias)
-    for first in range(0, len(rows), most or 1):
-        x = rows[first : first + most]
-        place, count = rows_of(logits), len(x)
-        layer.forward(packed, rows_of(x), place, count, threads)
-        scales = d_losses[first:].data_ptr() if any(wanted) and d_losses is not None else 0
-        at = targets[first:].data_ptr(), ignore_index, smoothing, scales, losses[first:].data_ptr()
-        layer.cross_entropy(place, count, *at, threads)
-        if transposed is not None:
-            layer.input_gradient(transposed, place, rows_of(d_rows[first:]), count, threads)
-        if wanted[1]:
-            plan = bind([DENSE, count, 1, 0, -1], None).handle
-            layer.weight_gradient(plan, rows_of(x), place, place_of(d_weight), threads)
-        if wanted[2]:
-            layer.bias_gradient(place, count, part.data_ptr(), threads)
-            d_bias += part
+        d_losses = losses.new_full(losses.shape, 1 / valid if reduction == "mean" and valid else 1.0)
+    scales = in_one_piece(d_losses)
+    for first in range(0, len(rows), head.most or 1):
+        head.make_logits(first)
+        scale = scales[first:].data_ptr() if any(wanted) and scales is not None else 0
+        at = targets[first:].data_ptr(), ignore_index, smoothing, scale, losses[first:].data_ptr()
+        head.layer.cross_entropy(rows_of(head.logits), head.count, *at, head.threads)
+        head.add_gradients(first, *results[1:])
     return [_reduce(losses, reduction, valid), *results[1:]]
+
+
+class _Head:
+    """The linear layer over a chunk of rows after another."""
+
+    def __init__(self, rows: Tensor, weight: Tensor, bias: Tensor | None, wanted: Sequence[bool]) -> None:
+        self.rows, self.wanted, self.threads = rows, wanted, torch.get_num_threads()
+        self.layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, weight.dtype == torch.float64)
+        self.most = min(chunk_rows(self.layer.rows), len(rows))
+        self.count = 0  # rows of the chunk
+        self.logits = scratch("logits", self.most, _width(self.layer.rows), weight)
+        self._borrowed = weight, bias  # must live as long as the kernels point at them
+        self._packed = self.layer.pack(place_of(weight), address(bias))
+        self._transposed = self.layer.pack_transposed(place_of(weight)) if wanted[0] else None
+        self._part = weight.new_empty(self.layer.rows)
+
+    def make_logits(self, first: int) -> None:
+        """Write the logits of the chunk that begins with this row."""
+        x = self.rows[first : first + self.most]
+        self.count = len(x)
+        self.layer.forward(self._packed, rows_of(x), rows_of(self.logits), self.count, self.threads)
+
+    def add_gradients(self, first: int, d_rows: Tensor, d_weight: Tensor, d_bias: Tensor) -> None:
+        """Write or add to what is wanted, from the gradients that stand in the place of the logits."""
+        layer, d, count, threads = self.layer, rows_of(self.logits), self.count, self.threads
+        if self._transposed is not None:
+            layer.input_gradient(self._transposed, d, rows_of(d_rows[first:]), count, threads)
+        if self.wanted[1]:
+            plan = bind([DENSE, count, 1, 0, -1], None).handle
+            layer.weight_gradient(plan, rows_of(self.rows[first:]), d, place_of(d_weight), threads)
+        if self.wanted[2]:
+            layer.bias_gradient(d, count, self._part.data_ptr(), threads)
+            d_bias += self._part
 
 
 def _width(classes: int) -> int:

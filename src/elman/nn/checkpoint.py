@@ -157,7 +157,9 @@ def run_back(
     """Gradients of inputs, initial states and weights, in this order; an empty tensor where none is wanted."""
     counts = len(inputs), len(initial)
     gradients = buffers.fake_backward(key, plan, edges, tokens, inputs, initial, weights, [], d_results, wanted)
-    d_inputs, d_initial, d_weights = fused.split([g.zero_() for g in gradients], *counts)
+    d_inputs, d_initial, d_weights = fused.split(gradients, *counts)
+    for total in d_weights:
+        total.zero_()
     wanted = [*wanted[: counts[0]], *[True] * counts[1], *wanted[sum(counts) :]]  # states from segment to segment
     segments = _Segments(key, plan, edges, tokens, inputs, weights, checkpoint)
     begin = segments.rows_by_state(initial)
@@ -189,8 +191,7 @@ def segment(key: str, plan: Sequence[int], dtype: torch.dtype, checkpoint: int) 
     if checkpoint != SQRT:
         return checkpoint, 0
     engine = spec_of(key).engine(dtype)
-    width = engine.saved.width + engine.kept.width  # kept: there is a product at least, so it is not 0
-    return math.isqrt(max(int(plan[1]) - 1, 0)) + 1, LEAST // width
+    return math.isqrt(max(int(plan[1]) - 1, 0)) + 1, LEAST // max(engine.saved.width + engine.kept.width, 1)
 
 
 def run_fake(
