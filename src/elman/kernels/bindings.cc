@@ -142,11 +142,26 @@ private:
         const auto moving = read<T>(recurrents, bound_.recurrent_sizes, starts.recurrents);
         const auto states = read<T>(befores, bound_.before_sizes, starts.befores);
         const Run<T> task{&program, bindings.data(), moving.data(), states.data(), panels.get<T>(), plan ? &plan->plan : nullptr,
-                          plan ? plan->plan.steps : steps, backward, workspace};
-        int team = team_for(bound_.operations() * static_cast<double>(task.steps), threads);
-        if (plan && plan->plan.lane_count < 2) team = 1;
+                          plan ? plan->plan.steps : steps, backward, workspace, nullptr};
+        const int team = team_for(bound_.operations() * static_cast<double>(task.steps), threads);
         const auto run = bound_.functions<T>().run;
-        share_out(team, [&](int index, int count) { run(task, index, count); });
+        const int lanes = plan ? plan->plan.lane_count : team;
+        if (team > 1 && plan && shares_steps<T>(lanes, team)) {
+            Meeting meeting;
+            Run<T> shared = task;
+            shared.meeting = &meeting;
+            share_out(team, [&](int index, int count) { run(shared, index, count); });
+        } else {
+            share_out(std::min(team, lanes), [&](int index, int count) { run(task, index, count); });
+        }
+    }
+
+    // Where lanes are fewer than threads, or the panels outgrow the caches, and a step is worth the meetings.
+    template <class T>
+    bool shares_steps(int lanes, int team) const {
+        constexpr double kWorthMeeting = 100e3, kLargePanels = 6e6;  // operations of a step; bytes
+        const bool few = lanes < team, large = sizeof(T) * bound_.operations() / 2 > kLargePanels && lanes < 8 * team;
+        return (few || large) && bound_.operations() * lanes > kWorthMeeting && bound_.functions<T>().shares_steps(bound_.program, team);
     }
 
     BoundProgram bound_;

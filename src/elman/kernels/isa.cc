@@ -20,7 +20,7 @@ void apply(int op, const T* a, const T* b, const T* c, T* y, int64_t n) {
 }
 
 template <class T>
-constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T>, panel_size<T>, pack<T>,          run<T>,
+constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T>, panel_size<T>, shares_steps<T>, pack<T>, run<T>,
                                     outer<T>,         column_sum<T>,    token_sum<T>,  cross_entropy<T>, apply<T>};
 
 }  // namespace

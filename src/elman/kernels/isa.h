@@ -14,6 +14,8 @@ struct IsaFunctions {
     void (*shape)(Phase&);
     // Elements that the panel of a link takes.
     size_t (*panel_size)(const Phase&, const Link&);
+    // Whether threads can share every step of a program, each with units of its own (Run::meeting).
+    bool (*shares_steps)(const Program&, int threads);
     // From here on: the share of thread `index` of `count`.
     // Lay the matrices of a link out in the order in which its tiles read them; views are by product.
     void (*pack)(const Phase&, const Link&, const MatrixView<T>* views, T* panel, int index, int count);

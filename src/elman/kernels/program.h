@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "threads.h"
+
 namespace elman {
 
 // Operations of the pointwise program, in groups: two operands, one, one and a function, two, three. The names that Python sees
@@ -142,6 +144,12 @@ struct Plan {
     int64_t steps;
 };
 
+// Where the threads of a run meet that share every step. `leader` is the first of them, whose memory the others use.
+struct Meeting {
+    Barrier barrier;
+    const void* leader = nullptr;
+};
+
 template <class T>
 struct Run {
     const Program* program;
@@ -153,6 +161,7 @@ struct Run {
     int64_t steps;
     bool backward;         // walk each segment from its end
     void* (*workspace)(size_t bytes);
+    Meeting* meeting;      // null: lanes are shared out; else each thread takes units of all lanes
 };
 
 // How a matrix lies: element (row, column) is at base[row * row_stride + column * column_stride].

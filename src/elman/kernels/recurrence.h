@@ -3,6 +3,10 @@
 // A worker owns some lanes and needs nobody else. At each step it points every array at each lane's row, then runs the phases.
 // A phase with products goes block of units by block of units, a few lanes at a time, first the chains and at once the code on
 // them. Through phases without products a few lanes go together from the first to the last, in the first-level cache.
+//
+// Where lanes are few or the matrices outgrow the cache, the workers share every step instead: all go through all lanes, each
+// with blocks of units of its own, or where there are no products groups of lanes, and meet after each phase. Rows from step to
+// step are then in the first worker's memory.
 #pragma once
 
 #include "interpret.h"
@@ -35,11 +39,19 @@ struct Lane {
 template <class T>
 class Worker {
 public:
-    Worker(const Run<T>& run, int capacity) : run_(run), program_(*run.program), capacity_(capacity) {
+    Worker(const Run<T>& run, int capacity, int index, int count)
+        : run_(run), program_(*run.program), capacity_(capacity), index_(run.meeting ? index : 0), count_(run.meeting ? count : 1) {
         Arena measure{nullptr};
         lay_out(measure);
         Arena arena{static_cast<char*>(run.workspace(measure.used))};
         lay_out(arena);
+        if (run.meeting) {
+            if (index_ == 0) run.meeting->leader = this;
+            meet();
+            const Worker& leader = *static_cast<const Worker*>(run.meeting->leader);
+            if (index_ > 0) common_ = leader.common_, turns_ = leader.turns_;
+            meet();  // before the leader takes rows from it
+        }
         for (int k = 0; k < program_.arrays; ++k) point_fixed(k);
     }
 
@@ -61,6 +73,10 @@ public:
             phases(active);
             for (int i = 0; i < active; ++i) advance(i);
         }
+    }
+
+    void meet() {
+        if (count_ > 1) run_.meeting->barrier.wait(count_);
     }
 
     // Rows first to first + rows, each by itself.
@@ -88,9 +104,13 @@ private:
         for (int r = 0; arena.memory && r < p.registers * kMaxLanes; ++r) registers_[r] = registers + r * width_;
         numbers_ = arena.take<T>(static_cast<size_t>(p.arrays));
         sums_ = arena.take<T>(static_cast<size_t>(p.sums) * capacity_ * Vector<T>::width);
-        scratch_ = arena;
-        for (int k = 0; k < p.arrays; ++k)
-            if (p.array[k].kind == Kind::kScratch) arena.take<T>(static_cast<size_t>(p.array[k].size) * scratch_rows(p.array[k]));
+        for (int pass = 0; pass < 2; ++pass) {
+            const bool common = pass == 1;
+            (common ? common_ : own_) = arena;
+            for (int k = 0; k < p.arrays; ++k)
+                if (p.array[k].kind == Kind::kScratch && common == (p.array[k].turns == 0))
+                    arena.take<T>(static_cast<size_t>(p.array[k].size) * scratch_rows(p.array[k]));
+        }
         turns_ = arena;
         for (int r = 0; run_.plan && r < p.recurrents; ++r)
             if (!run_.recurrents[r].sequence) arena.take<T>(static_cast<size_t>(2) * capacity_ * run_.recurrents[r].size);
@@ -113,7 +133,7 @@ private:
         }
         if (array.kind == Kind::kScratch) {
             const int count = scratch_rows(array);
-            T* rows = scratch_.template take<T>(static_cast<size_t>(array.size) * count);
+            T* rows = (array.turns ? own_ : common_).template take<T>(static_cast<size_t>(array.size) * count);
             for (int i = 0; i < capacity_; ++i) pointer(k, i) = rows + static_cast<ptrdiff_t>(i % count) * array.size;
         }
     }
@@ -171,7 +191,7 @@ private:
     // What a recurrent value is after a segment goes to the segment's final row.
     void leave(const Recurrent<T>& value, const int32_t* segment, const T* row) const {
         const int32_t final = segment[run_.backward ? 2 : 3];
-        if (final < 0 || !value.final) return;
+        if (final < 0 || !value.final || index_ > 0) return;
         __builtin_memcpy(value.final + static_cast<ptrdiff_t>(final) * value.size, row, value.size * sizeof(T));
     }
 
@@ -189,16 +209,18 @@ private:
         for (int k = 0; k < program_.phases;) {
             if (program_.phase[k].links) {
                 run_chains(program_.phase[k++], active);
+                meet();
                 continue;
             }
             int end = k + 1;
             while (end < program_.phases && !program_.phase[end].links) ++end;
             const int group = program_.phase[k].lanes;
-            for (int lane = 0; lane < active; lane += group) {
-                const int next = lane + group, behind = next + group < active ? next + group : active;
+            for (int lane = index_ * group; lane < active; lane += count_ * group) {
+                const int next = lane + count_ * group, behind = next + group < active ? next + group : active;
                 Ahead<T> ahead(program_, program_.phase[k], pointers_, capacity_, next, behind);
                 for (int j = k; j < end; ++j) run_code(program_.phase[j], lane, active - lane < group ? active - lane : group, ahead);
             }
+            meet();
             k = end;
         }
     }
@@ -227,7 +249,10 @@ private:
             rows = most < rows ? most : rows;
         }
         const int parts = static_cast<int>(ceil_div(active, rows));
-        for (int unit = 0; unit < phase.size; unit += code_units<T>(phase)) {
+        const int64_t blocks = ceil_div(phase.size, code_units<T>(phase));
+        const int first = static_cast<int>(share(blocks, count_, index_)), last = static_cast<int>(share(blocks, count_, index_ + 1));
+        for (int block = first; block < last; ++block) {
+            const int unit = block * code_units<T>(phase);
             for (int part = 0; part < parts; ++part) {
                 const int lane = static_cast<int>(share(active, parts, part));
                 const Frame<T> f = frame(phase, lane, static_cast<int>(share(active, parts, part + 1)) - lane, unit);
@@ -294,7 +319,8 @@ private:
     int width_ = 1;
     T* numbers_;     // [array]: constants
     T* sums_;
-    Arena scratch_, turns_;
+    Arena own_, common_, turns_;  // scratch of this worker's lanes, of all; states that are not kept
+    int index_, count_;           // of the workers that share the steps
 };
 
 template <class T>
@@ -302,19 +328,34 @@ void run(const Run<T>& run, int index, int count) {
     if (!run.plan) {
         const int64_t first = share(run.steps, count, index), last = share(run.steps, count, index + 1);
         if (first == last) return;
-        Worker<T> worker(run, static_cast<int>(last - first < kRowChunk ? last - first : kRowChunk));
+        Worker<T> worker(run, static_cast<int>(last - first < kRowChunk ? last - first : kRowChunk), 0, 1);
         for (int64_t row = first; row < last; row += kRowChunk)
             worker.visit(row, static_cast<int>(last - row < kRowChunk ? last - row : kRowChunk));
         return;
     }
-    const int mine = static_cast<int>(ceil_div(run.plan->lane_count - index, count));
+    const int stride = run.meeting ? 1 : count, first = run.meeting ? 0 : index;
+    const int mine = static_cast<int>(ceil_div(run.plan->lane_count - first, stride));
     if (mine <= 0) return;
-    Worker<T> worker(run, mine < kLaneChunk ? mine : kLaneChunk);
+    Worker<T> worker(run, mine < kLaneChunk ? mine : kLaneChunk, index, count);
     const int chunks = static_cast<int>(ceil_div(mine, kLaneChunk));
     for (int c = 0; c < chunks; ++c) {
         const int begin = static_cast<int>(share(mine, chunks, c)), end = static_cast<int>(share(mine, chunks, c + 1));
-        worker.walk(index + begin * count, count, end - begin);
+        worker.walk(first + begin * stride, stride, end - begin);
     }
+    worker.meet();  // the first worker's memory is in use until all are here
+}
+
+// Whether the steps of a program can be shared: a sum over units beside products would be added up in another order.
+template <class T>
+bool shares_steps(const Program& program, int threads) {
+    bool any = false;
+    for (int k = 0; k < program.phases; ++k) {
+        const Phase& phase = program.phase[k];
+        if (phase.links == 0) continue;
+        any = true;
+        if (phase.sums || ceil_div(phase.size, code_units<T>(phase)) < threads) return false;
+    }
+    return any;
 }
 
 }  // namespace
