@@ -149,6 +149,18 @@ def test_second_derivatives() -> None:
     assert torch.autograd.gradgradcheck(lambda x: ours(x)[0], [x])
 
 
+@pytest.mark.parametrize(("cell", "times"), [("elman", 0), ("gru", 3)])
+def test_nothing_is_made_again_where_the_output_suffices(
+    cell: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, ours = pair(cell, 4)
+    output, _ = ours(torch.randn(T, B, D))
+    calls, forward = [], checkpoint.buffers.forward
+    monkeypatch.setattr(checkpoint.buffers, "forward", lambda *args: calls.append(args) or forward(*args))
+    output.sum().backward()
+    assert len(calls) == times
+
+
 def test_weights_that_lie_in_unusual_ways() -> None:
     plain, ours = pair("lstm", 4)
     x = torch.randn(T, B, D)
