@@ -173,9 +173,10 @@ def test_weights_that_lie_in_unusual_ways() -> None:
         assert_close(a, r, "layer", "float32")
 
 
+@pytest.mark.parametrize("cell", ["lstm", "elman"])
 @pytest.mark.parametrize("x", [torch.randn(T, B, D), torch.randint(0, D, (T, B))], ids=["floats", "tokens"])
-def test_compiled_it_is_one_operation_each_way(x: Tensor) -> None:
-    _, ours = pair("lstm", "sqrt")
+def test_compiled_it_is_one_operation_each_way(cell: str, x: Tensor) -> None:
+    _, ours = pair(cell, "sqrt")
     compiled: Any = torch.compile(ours, fullgraph=True, backend="aot_eager")
     parameters = list(ours.parameters())
     for a, r in zip(gradients(compiled(x), parameters), gradients(ours(x), parameters), strict=True):

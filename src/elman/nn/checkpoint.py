@@ -68,7 +68,7 @@ class BySegments(torch.autograd.Function):
         parts = fused.split(tensors, n_inputs, n_initial)
         results = _forward(key, numbers, edges, tokens, *parts, checkpoint)
         ctx.key, ctx.numbers, ctx.counts, ctx.checkpoint = key, numbers, (n_inputs, n_initial), checkpoint
-        kept = results[1 + n_initial :] + (results[:1] if _suffices(key, results[0]) else [])
+        kept = results[1 + n_initial :] + (results[:1] if _suffices(key) else [])
         ctx.save_for_backward(edges, tokens, *tensors, *kept)
         ctx.set_materialize_grads(False)
         return tuple(results[: 1 + n_initial])
@@ -190,11 +190,11 @@ def run_back(
     return gradients
 
 
-def _suffices(key: str, output: Tensor) -> bool:
+def _suffices(key: str) -> bool:
     """Whether the output is all that backward reads of the steps: the one state of a cell that saves nothing."""
-    spec = spec_of(key)
-    states = [port.name for port in spec.graph.states]
-    return states == [spec.graph.output] and spec.engine(output.dtype).saved.width == 0
+    recurrence = spec_of(key).recurrence
+    states = [port.name for port in recurrence.graph.states]
+    return states == [recurrence.graph.output] and not recurrence.saved
 
 
 def _steps(window: Window, output: Sequence[Tensor]) -> list[Tensor]:
