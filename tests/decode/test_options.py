@@ -164,6 +164,7 @@ def test_a_text_prompt_needs_a_spelling() -> None:
     ("make", "message"),
     [
         (lambda: Rank(coverage=-0.1), "coverage must be 0 or above, got -0.1"),
+        (lambda: Rank(offset=-1.0), "offset must be 0 or above and finite, got -1.0"),
         (lambda: Rank(coverage=0.2), "coverage is counted from attention: give attention="),
     ],
 )
