@@ -151,6 +151,10 @@ def flipped(data: bytes) -> bytes:
         (lambda d: header(d, isa="vax"), "x: compressed with vax instructions, which this machine does not have"),
         (lambda d: header(d, sha256="0"), "x: what came out is not what went in"),
         (lambda d: header(d, tokens=None), "x: the archive's header lacks tokens"),
+        (lambda d: header(d, tokens=-1), "x: the archive's header is damaged: -1 tokens in 1 streams"),
+        (lambda d: header(d, streams=0), "x: the archive's header is damaged: 3000 tokens in 0 streams"),
+        (lambda d: header(d, streams="2"), "x: the archive's header is damaged"),
+        (lambda d: header(d, streams=5000), "x: the archive is damaged: "),
         (lambda d: d.replace(b'{"version"', b'["version"', 1), "damaged"),
     ],
 )
