@@ -16,7 +16,7 @@ from elman.decode.coder import RangeDecoder, RangeEncoder, weights
 from elman.decode.compress import compress, decompress, fingerprint
 from elman.decode.scoring import bits_per_token
 from elman.errors import ConfigError, DataError, FormatError
-from elman.kernels import isa
+from elman.kernels import available_isas, forced_isa, isa
 from elman.runtime import Model
 from tests.decode.small import everything, markov, model, model_file, network, predictions
 
@@ -62,6 +62,14 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = packed(TEXT)
     monkeypatch.setenv("ELMAN_NUM_THREADS", "3")
     assert packed(TEXT) == alone
+
+
+@pytest.mark.parametrize("other", available_isas())
+def test_restored_on_the_instruction_set_that_compressed(other: str) -> None:
+    with forced_isa(other):
+        archived = packed(TEXT[:5000])
+    assert archive.read(archived, "x")[0]["isa"] == other
+    assert decompress(MODEL, archived, "x") == TEXT[:5000]
 
 
 def test_weights_follow_the_scores() -> None:
@@ -143,6 +151,10 @@ def flipped(data: bytes) -> bytes:
         (lambda d: header(d, isa="vax"), "x: compressed with vax instructions, which this machine does not have"),
         (lambda d: header(d, sha256="0"), "x: what came out is not what went in"),
         (lambda d: header(d, tokens=None), "x: the archive's header lacks tokens"),
+        (lambda d: header(d, tokens=-1), "x: the archive's header is damaged: -1 tokens in 1 streams"),
+        (lambda d: header(d, streams=0), "x: the archive's header is damaged: 3000 tokens in 0 streams"),
+        (lambda d: header(d, streams="2"), "x: the archive's header is damaged"),
+        (lambda d: header(d, streams=5000), "x: the archive is damaged: "),
         (lambda d: d.replace(b'{"version"', b'["version"', 1), "damaged"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.decode import Carried, Decoding, FusedStepper, Options, Rank, Spelling, UserRank, decode
+from elman.decode import Carried, Decoding, FusedStepper, Infix, Options, Rank, Spelling, UserRank, decode
 from elman.errors import ConfigError, DataError
 from tests.decode.small import markov
 
@@ -45,7 +45,14 @@ NAN = math.nan
         ({"presence_penalty": math.inf}, "presence_penalty must be finite"),
         ({"diversity": -1.0, "strategy": "beam", "groups": 2, "width": 2}, "diversity must be 0 or above and finite"),
         ({"stop_tokens": (-1,)}, "stop_tokens must be tokens, 0 or above"),
-        ({"stop_strings": "abc"}, "stop_strings must be texts that are not empty"),
+        ({"stop_strings": "abc"}, "stop_strings must be a tuple, got 'abc'"),
+        ({"stop_tokens": 5}, "stop_tokens must be a tuple, got 5"),
+        ({"stop_tokens": ("a",)}, "name tokens by their numbers, got 'a'"),
+        ({"bias": {"a": 1.0}}, "name tokens by their numbers, got 'a'"),
+        ({"constraints": Infix("a")}, r"constraints must be a tuple, got Infix\(part='a'\)"),
+        ({"constraints": ("a*",)}, r"constraints are values such as Regex\(…\) or Prefix\(…\), got 'a\*'"),
+        ({"temperature": "hot", "strategy": "sample"}, "temperature must be 0 or above and finite, got 'hot'"),
+        ({"stop_strings": (5,)}, "stop_strings must be texts that are not empty"),
         ({"stop_strings": ("",)}, "stop_strings must be texts that are not empty"),
         ({"bias": {0: NAN}}, "the bias of token 0 must be a number or -inf, got nan"),
         ({"bias": {1: math.inf}}, "the bias of token 1 must be a number or -inf"),
@@ -70,6 +77,20 @@ NAN = math.nan
 def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Options(**options)
+
+
+def test_lists_and_numbers_of_numpy_will_do() -> None:
+    given = Options(
+        stop_tokens=[1, 2], seed=[np.uint64(3)], max_length=np.int64(4), bias={np.int64(0): np.float32(0.5)}
+    )  # type: ignore[arg-type]
+    assert (given.stop_tokens, given.seed) == ((1, 2), (3,))
+    assert len(decode(markov(4, 0), [[0]], given)[0].best.tokens) <= 4
+
+
+def test_enormous_penalties_forbid() -> None:
+    for options in ({"repetition_penalty": 1e308}, {"frequency_penalty": 1e308}, {"presence_penalty": 1e308}):
+        (result,) = decode(markov(4, 0), [[0]], Options(max_length=3, **options))
+        assert len(set(result.best.tokens.tolist())) == 3
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -143,6 +164,7 @@ def test_a_text_prompt_needs_a_spelling() -> None:
     ("make", "message"),
     [
         (lambda: Rank(coverage=-0.1), "coverage must be 0 or above, got -0.1"),
+        (lambda: Rank(offset=-1.0), "offset must be 0 or above and finite, got -1.0"),
         (lambda: Rank(coverage=0.2), "coverage is counted from attention: give attention="),
     ],
 )

@@ -11,9 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.decode import Infix, Options, Prefix, Reason, Regex, decode
+from elman.decode import Grammar, Infix, Options, Prefix, Reason, Regex, decode
 from tests.decode.small import LETTERS, markov, network, predictions
 
+GRAMMARS = {
+    's ::= ("a" s "b")?': lambda t: t == "a" * (len(t) // 2) + "b" * (len(t) // 2),
+    's ::= s "c" | ("a" | "b") t   t ::= "a" t | ""': lambda t: re.fullmatch("[ab]a*c*", t) is not None,
+    's ::= "a" s "a" | "b" s "b" | "c"*': lambda t: (
+        t == t[::-1] and re.fullmatch("([ab]{2})*|[ab]*c+[ab]*", t) is not None
+    ),
+}
 EXPRESSIONS = ["[abc]*", "a*b?c*", "(ab|ba|c)+", ".{2,3}", "[^a]*a?", "(a|bc)*"]
 
 
@@ -26,6 +33,8 @@ class Oracle:
     def meets(self, text: str) -> bool:
         for constraint in self.o.constraints:
             if isinstance(constraint, Regex) and not re.fullmatch(constraint.expression, text):
+                return False
+            if isinstance(constraint, Grammar) and not GRAMMARS[constraint.source](text):
                 return False
             if isinstance(constraint, Prefix) and not text.startswith(str(constraint.start)):
                 return False
@@ -125,11 +134,13 @@ def drawn(pick: random.Random) -> dict[str, Any]:
     if pick.random() < 0.3:
         options["bias"] = {pick.randrange(4): pick.choice([2.0, -1.0])}
     choices = [Regex(pick.choice(EXPRESSIONS)), Prefix(pick.choice("abc")), Infix(pick.choice(["a", "bc", "cc"]))]
+    if "stop_strings" not in options:
+        choices.append(Grammar(pick.choice(sorted(GRAMMARS))))
     options["constraints"] = tuple(pick.sample(choices, pick.choice([0, 0, 1, 1, 2])))
     return options
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(200))
 def test_every_output_and_no_other(seed: int) -> None:
     pick = random.Random(seed)
     stepper = pick.choice([markov, network])(4, seed)

@@ -189,6 +189,18 @@ def test_a_users_rank() -> None:
     assert exact.proved
 
 
+@pytest.mark.parametrize("strategy", ["beam", "exact"])
+def test_the_mean_per_token(strategy: str) -> None:
+    stepper = network(4, 2)
+    listed = everything(stepper, [0], 4, [STOP])
+    wide = {"width": 256} if strategy == "beam" else {}
+    rank = Rank(alpha=1.0, offset=0.0)
+    (result,) = decode(
+        stepper, [[0]], Options(strategy=strategy, max_length=4, stop_tokens=(STOP,), ranker=rank, **wide)
+    )  # type: ignore[arg-type]
+    assert result.best.rank == pytest.approx(max(total / len(tokens) for tokens, total in listed.items()))
+
+
 def test_word_bonus_counts_its_tokens_alone() -> None:
     stepper = markov(3, 5)
     listed = everything(stepper, [0], 5)

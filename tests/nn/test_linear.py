@@ -84,6 +84,18 @@ def test_each_element_is_one_chain_that_begins_with_the_bias() -> None:
     assert_same_bits(linear(x.float(), weight.float(), bias.float()), chain)
 
 
+def test_without_gradients_every_change_of_the_weights_is_seen() -> None:
+    layer, x = elman.nn.Linear(70, 130), torch.randn(3, 70)
+    with torch.no_grad():
+        for change in (lambda: None, lambda: layer.weight[129, 69].add_(1), lambda: layer.weight.data.mul_(2)):
+            change()
+            for _ in range(2):
+                assert_same_bits(layer(x), linear(x, layer.weight.clone(), layer.bias.clone()))
+        layer.weight.numpy()[5] = 0
+        layer.bias.numpy()[7] = 3
+        assert_same_bits(layer(x), linear(x, layer.weight.clone(), layer.bias.clone()))
+
+
 def test_only_the_gradients_that_are_wanted() -> None:
     sources = leaves(7, 5, 3, torch.float32)
     every = values(linear(*sources), sources)[1:]
@@ -119,7 +131,7 @@ def test_compiled_it_is_one_operation_each_way() -> None:
 def test_operations_by_torchs_own_checks() -> None:
     x, weight, bias = (t.detach() for t in leaves(4, 5, 3, torch.float32))
     checks = ["test_schema", "test_faketensor"]
-    torch.library.opcheck(torch.ops.elman.linear.default, (x, weight, bias), test_utils=checks)
+    torch.library.opcheck(torch.ops.elman.linear.default, (x, weight, bias, False), test_utils=checks)
     for wanted in ([True, True, True], [False, True, False]):
         d = torch.randn(4, 3)
         torch.library.opcheck(torch.ops.elman.linear_backward.default, (x, weight, d, wanted), test_utils=checks)

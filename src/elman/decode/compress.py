@@ -51,7 +51,7 @@ def compress(model: Model, data: bytes, file: BinaryIO, progress: Callable[[floa
     archive.write_frame(file, zlib.compress(rest, 9))
     table = _stretches(tokens, streams)
     encoder = RangeEncoder(streams)
-    for place, weight in enumerate(_predictions(ModelStepper(model), table)):
+    for place, weight in enumerate(_predictions(_stepper(model), table)):
         encoder.encode(*_parts(weight, table[:, place]))
         if (place + 1) % _STEPS_OF_FRAME == 0:
             archive.write_frame(file, _packed(encoder.take()))
@@ -77,13 +77,19 @@ def decompress(model: Model, data: bytes, source: str, progress: Callable[[float
     about, frames = archive.read(data, source)
     if missing := [name for name in _NAMES if name not in about]:
         raise FormatError(f"{source}: the archive's header lacks {', '.join(missing)}")
+    counts = [about[name] for name in ("tokens", "streams")]
+    if not all(type(count) is int and count >= least for count, least in zip(counts, (0, 1), strict=True)):
+        raise FormatError(f"{source}: the archive's header is damaged: {counts[0]} tokens in {counts[1]} streams")
     if about["model"] != fingerprint(model):
         raise FormatError(f"{source}: another model compressed this, {about['model'][:12]}; name that one")
     if about["isa"] not in available_isas():
         raise FormatError(f"{source}: compressed with {about['isa']} instructions, which this machine does not have")
-    with forced_isa(about["isa"]):
-        tokens = _decoded(ModelStepper(model), frames[1:], about["tokens"], about["streams"], progress)
-    restored = _written(tokens, zlib.decompress(frames[0]), _vocabulary(model))
+    try:
+        with forced_isa(about["isa"]):
+            tokens = _decoded(_stepper(model), frames[1:], about["tokens"], about["streams"], progress)
+        restored = _written(tokens, zlib.decompress(frames[0]), _vocabulary(model))
+    except (IndexError, ValueError, struct.error, zlib.error) as error:
+        raise FormatError(f"{source}: the archive is damaged: {error}") from None
     if hashlib.sha256(restored).hexdigest() != about["sha256"]:
         raise FormatError(f"{source}: what came out is not what went in: damaged, or this machine rounds differently")
     return restored
@@ -99,6 +105,11 @@ def fingerprint(model: Model) -> str:
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
         digest.update(np.ascontiguousarray(tensor).tobytes())
     return digest.hexdigest()
+
+
+def _stepper(model: Model) -> ModelStepper:
+    """A stepper on the instruction set in use now; the model may have been stepped on another before."""
+    return ModelStepper(Model(model.file))
 
 
 def _vocabulary(model: Model) -> Vocabulary:

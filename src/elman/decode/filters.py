@@ -135,10 +135,9 @@ class Adjustment:
         """
         o = self._options
         if counts is not None and seen is not None:
-            if o.repetition_penalty != 1:
-                with np.errstate(invalid="ignore"):
-                    scores = np.where(seen | (counts > 0), scores * o.repetition_penalty, scores)
-            scores = scores - o.frequency_penalty * counts - o.presence_penalty * (counts > 0)
+            with np.errstate(over="ignore"):  # an enormous penalty forbids
+                scores = np.where(seen | (counts > 0), scores * o.repetition_penalty, scores)
+                scores = scores - o.frequency_penalty * counts - o.presence_penalty * (counts > 0)
         return normalised(scores + self._bias)
 
 

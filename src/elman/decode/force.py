@@ -29,6 +29,10 @@ class Part(Protocol):
         """[B, V]: tokens after which nothing more may come."""
         ...
 
+    def accepting(self, states: Integers, /) -> Booleans:
+        """[B, V]: tokens after which the text may end."""
+        ...
+
     def advance(self, states: Integers, tokens: Integers, /) -> Integers:
         """[B]."""
         ...
@@ -108,6 +112,10 @@ class Tables:
             return np.zeros((len(states), self._next.shape[1]), bool)
         return np.take(self._ends, states, axis=0)
 
+    def accepting(self, states: Integers) -> Booleans:
+        """See `Part`."""
+        return (self._accept | self._stopped)[self._next[states]]
+
     def advance(self, states: Integers, tokens: Integers) -> Integers:
         """See `Part`."""
         return self._next[states, tokens].astype(np.int64)
@@ -160,10 +168,13 @@ class Force:
         return allowed
 
     def ends(self, states: Integers, length: int) -> Booleans:
-        """[B, V]: tokens after which one part at least allows nothing more, or a stop string is complete."""
+        """[B, V]: tokens after which the text may end, and must, by one part at least."""
         ends = self.parts[0].ends(states[:, 0], length)
-        for column, part in enumerate(self.parts[1:], 1):
-            ends = ends | part.ends(states[:, column], length)
+        if len(self.parts) > 1:
+            for column, part in enumerate(self.parts[1:], 1):
+                ends = ends | part.ends(states[:, column], length)
+            for column, part in enumerate(self.parts):
+                ends &= part.accepting(states[:, column])
         return ends
 
     def advance(self, states: Integers, tokens: Integers) -> Integers:

@@ -71,6 +71,10 @@ class Recogniser:
             return np.zeros((len(states), len(self._units)), bool)
         return np.stack([self._ending(state) for state in states.tolist()])
 
+    def accepting(self, states: Integers) -> Booleans:
+        """See `Part`."""
+        return np.stack([self._needed(state) == 0 for state in states.tolist()])
+
     def advance(self, states: Integers, tokens: Integers) -> Integers:
         """See `Part`."""
         pairs = zip(states.tolist(), tokens.tolist(), strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from elman.decode.rankers import Rank
@@ -89,6 +90,12 @@ class Options:
     replacement: str = "?"
 
     def __post_init__(self) -> None:
+        for name in ("stop_tokens", "stop_strings", "constraints", "seed"):
+            if isinstance(given := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(given))
+        faults = [*_wrong_kinds(self)]
+        if faults:
+            raise ConfigError("; ".join(faults))
         faults = [*_out_of_range(self), *_contradictions(self)]
         if faults:
             raise ConfigError("; ".join(faults))
@@ -105,13 +112,29 @@ class Options:
         return self.repetition_penalty != 1 or self.frequency_penalty != 0 or self.presence_penalty != 0
 
 
+def _wrong_kinds(o: Options) -> Iterator[str]:
+    for name in ("stop_tokens", "stop_strings", "constraints"):
+        if not isinstance(getattr(o, name), tuple):
+            yield f"{name} must be a tuple, got {getattr(o, name)!r}"
+            return
+    for name, (_, _, says) in _RANGES.items():
+        if not isinstance(getattr(o, name), Real):
+            yield f"{name} must be {says}, got {getattr(o, name)!r}"
+    for token in (*o.stop_tokens, *o.bias):
+        if not isinstance(token, Integral):
+            yield f"stop_tokens and biases name tokens by their numbers, got {token!r}"
+    for constraint in o.constraints:
+        if not any(hasattr(constraint, name) for name in ("over_text", "over_tokens", "over_grammar")):
+            yield f"constraints are values such as Regex(…) or Prefix(…), got {constraint!r}"
+
+
 def _out_of_range(o: Options) -> Iterator[str]:
     for name, choices in _CHOICES.items():
         if getattr(o, name) not in choices:
             yield f"{name} must be one of {', '.join(choices)}, got {getattr(o, name)!r}"
     for name, least in _LEAST.items():
         value = getattr(o, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
             yield f"{name} must be a whole number of at least {least}, got {value!r}"
     for name, (low, high, says) in _RANGES.items():
         value = getattr(o, name)
@@ -122,11 +145,11 @@ def _out_of_range(o: Options) -> Iterator[str]:
 
 def _bad_values(o: Options) -> Iterator[str]:
     for seed in o.seed if isinstance(o.seed, tuple) else (o.seed,):
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 64:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 1 << 64:
             yield f"seed must be a whole number, 0 … 2^64 - 1, or a tuple of them; got {seed!r}"
     if any(token < 0 for token in o.stop_tokens):
         yield f"stop_tokens must be tokens, 0 or above, got {o.stop_tokens}"
-    if isinstance(o.stop_strings, str) or any(not text for text in o.stop_strings):
+    if any(not isinstance(text, str) or not text for text in o.stop_strings):
         yield f"stop_strings must be texts that are not empty, got {o.stop_strings!r}"
     for token, value in o.bias.items():
         if math.isnan(value) or value == math.inf:

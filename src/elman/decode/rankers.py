@@ -14,13 +14,14 @@ from elman.errors import ConfigError
 
 @dataclass(frozen=True)
 class Rank:
-    """log p / ((5 + length) / 6)^alpha + bonus · insertions + coverage · Σ log min(attention, 1).
+    """log p / ((offset + length) / (offset + 1))^alpha + bonus · insertions + coverage · Σ log min(attention, 1).
 
     The default is the log-probability itself.
     Reference: Wu et al. 2016, arXiv:1609.08144, equation 14.
 
     Attributes:
         alpha: of the length normalisation; 0 is off.
+        offset: 5 as in the paper; 0 divides by length^alpha.
         bonus: for every token, or for every one of `bonus_tokens` (a space: a bonus for words).
         bonus_tokens: those that count; all if empty.
         coverage: weight of the coverage, 0 or above; 0 is off.
@@ -35,8 +36,11 @@ class Rank:
     bonus_tokens: tuple[int, ...] = ()
     coverage: float = 0.0
     attention: Callable[[Any], Floats] | None = None
+    offset: float = 5.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.offset < np.inf:
+            raise ConfigError(f"offset must be 0 or above and finite, got {self.offset}")
         if self.coverage < 0:
             raise ConfigError(f"coverage must be 0 or above, got {self.coverage}")
         if self.coverage and self.attention is None:
@@ -64,7 +68,7 @@ class Rank:
         return np.asarray(best + self.bonus * most, np.float64)
 
     def _normalised(self, total: Floats, length: int) -> Floats:
-        return total / ((5.0 + length) / 6.0) ** self.alpha if self.alpha else total
+        return total / ((self.offset + length) / (self.offset + 1.0)) ** self.alpha if self.alpha and length else total
 
     def _insertions(self, hypotheses: Hypotheses) -> Floats:
         if self.bonus_tokens and self.bonus:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from elman.emit import Array, Instruction, Link, Matrix, Phase, Program, memory
 from elman.kernels._kernels import Plan, column_sum, cross_entropy, isa, outer
-from elman.kernels.bound import BoundKernel, Packed
+from elman.kernels.bound import BoundKernel, Held, Packed
 from elman.kernels.memory import Rows, Weight
 
 _X, _BIAS, _Y = Array("x", "input", "D"), Array("b", "vector", "V"), Array("y", "output", "V")
@@ -42,13 +42,16 @@ class Linear:
     def _backward(self) -> BoundKernel:
         return self._bind(_product(_D, Matrix("W", True, "D", "V"), _DX, None))
 
-    def pack(self, weight: Weight, bias: int) -> Packed:
-        """What `forward` reads: W copied, the bias only pointed at (0: there is none)."""
-        return self._forward.pack({"W": weight, "b": Weight(bias)})
+    def pack(self, weight: Weight, bias: int, threads: int, held: Held | None = None) -> Packed:
+        """What `forward` reads: W copied, if it is not `held` as it is, the bias only pointed at (0: there is none)."""
+        weights = {"W": weight, "b": Weight(bias)}
+        if held is None:
+            return self._forward.pack(weights, threads)
+        return self._forward.pack_again(weights, threads, held)
 
-    def pack_transposed(self, weight: Weight) -> Packed:
+    def pack_transposed(self, weight: Weight, threads: int) -> Packed:
         """What `input_gradient` reads."""
-        return self._backward.pack({"W": weight})
+        return self._backward.pack({"W": weight}, threads)
 
     def forward(self, packed: Packed, x: Rows, y: Rows, count: int, threads: int) -> None:
         """Write y = W x + b of `count` rows: for each element one chain, bias first, columns ascending."""

@@ -72,8 +72,8 @@ class _Head:
         self.count = 0  # rows of the chunk
         self.logits = scratch("logits", self.most, _width(self.layer.rows), weight)
         self._borrowed = weight, bias  # must live as long as the kernels point at them
-        self._packed = self.layer.pack(place_of(weight), address(bias))
-        self._transposed = self.layer.pack_transposed(place_of(weight)) if wanted[0] else None
+        self._packed = self.layer.pack(place_of(weight), address(bias), self.threads)
+        self._transposed = self.layer.pack_transposed(place_of(weight), self.threads) if wanted[0] else None
         self._part = weight.new_empty(self.layer.rows)
 
     def make_logits(self, first: int) -> None:

@@ -68,7 +68,8 @@ class BySegments(torch.autograd.Function):
         parts = fused.split(tensors, n_inputs, n_initial)
         results = _forward(key, numbers, edges, tokens, *parts, checkpoint)
         ctx.key, ctx.numbers, ctx.counts, ctx.checkpoint = key, numbers, (n_inputs, n_initial), checkpoint
-        ctx.save_for_backward(edges, tokens, *tensors, *results[1 + n_initial :])
+        kept = results[1 + n_initial :] + (results[:1] if _suffices(key) else [])
+        ctx.save_for_backward(edges, tokens, *tensors, *kept)
         ctx.set_materialize_grads(False)
         return tuple(results[: 1 + n_initial])
 
@@ -154,7 +155,10 @@ def run_back(
     initial: list[Tensor | None], weights: list[Tensor], kept: list[Tensor], d_results: list[Tensor | None],
     wanted: list[bool], checkpoint: int,
 ) -> list[Tensor]:  # fmt: skip
-    """Gradients of inputs, initial states and weights, in this order; an empty tensor where none is wanted."""
+    """Gradients of inputs, initial states and weights, in this order; an empty tensor where none is wanted.
+
+    `kept` are the states with which segments begin and, where it is all that backward reads, the output.
+    """
     counts = len(inputs), len(initial)
     gradients = buffers.fake_backward(key, plan, edges, tokens, inputs, initial, weights, [], d_results, wanted)
     d_inputs, d_initial, d_weights = fused.split(gradients, *counts)
@@ -162,16 +166,16 @@ def run_back(
         total.zero_()
     wanted = [*wanted[: counts[0]], *[True] * counts[1], *wanted[sum(counts) :]]  # states from segment to segment
     segments = _Segments(key, plan, edges, tokens, inputs, weights, checkpoint)
-    begin = segments.rows_by_state(initial)
+    begin, edge, output = segments.rows_by_state(initial), kept[: len(initial)], kept[len(initial) :]
     d_output, adjoints = d_results[0], segments.rows_by_state(d_results[1:], zero=True)
     with buffers.packed_once():
         for window in reversed(segments.windows):
-            entry = [rows[window.kept] for rows in kept] if window.index else [s[: window.running] for s in begin]
+            entry = [s[window.kept] for s in edge] if window.index else [s[: window.running] for s in begin]
             call = segments.call(window, entry)
-            made = buffers.forward(*call, True)
+            steps = _steps(window, output) or _made_again(call)
             carried = [adjoint[: window.running] for adjoint in adjoints]
             d = [None if d_output is None else window.take(d_output), *carried]
-            found = buffers.backward(*call, [made[0], *made[1 + len(initial) :]], d, wanted)
+            found = buffers.backward(*call, steps, d, wanted)
             d_x, d_state, d_weight = fused.split(found, *counts)
             for total, part in zip(d_weights, d_weight, strict=True):
                 total += part
@@ -184,6 +188,24 @@ def run_back(
         if len(gradient):
             gradient[segments.order] = adjoint
     return gradients
+
+
+def _suffices(key: str) -> bool:
+    """Whether the output is all that backward reads of the steps: the one state of a cell that saves nothing."""
+    recurrence = spec_of(key).recurrence
+    states = [port.name for port in recurrence.graph.states]
+    return states == [recurrence.graph.output] and not recurrence.saved
+
+
+def _steps(window: Window, output: Sequence[Tensor]) -> list[Tensor]:
+    """What backward reads of the steps of a window, from the output where that was kept."""
+    return [part for rows in output for part in (window.take(rows), rows.new_empty(0))]
+
+
+def _made_again(call: Call) -> list[Tensor]:
+    """What backward reads of the steps of a window, made by another forward."""
+    output, *rest = buffers.forward(*call, True)
+    return [output, *rest[len(call[5]) :]]
 
 
 def segment(key: str, plan: Sequence[int], dtype: torch.dtype, checkpoint: int) -> tuple[int, int]:

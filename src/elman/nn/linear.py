@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elman.kernels import Weight, linear_for
 from elman.nn._library import operation
-from elman.nn._memory import address, in_one_piece, in_rows, readable, rows_of
+from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of
 from elman.nn.path import Path, choose_path
 from elman.nn.plans import DENSE, bind
 
@@ -20,8 +20,8 @@ class Linear(torch.nn.Linear):
 
     Each element of the output is one chain of fused multiply-adds, the bias first, then the products in ascending
     order: a row's bits depend on no other row and not on the number of threads. It is made for many rows, such as the
-    steps of whole sequences; the weights are laid out anew at each call, which with a few rows costs more than it
-    gains.
+    steps of whole sequences: at each call the weights are laid out anew or, without gradients, looked through for
+    changes, which with a few rows costs more than it gains.
     """
 
     def path(self, input: Tensor) -> Path:
@@ -49,7 +49,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (input, weight, bias)):
         output = _Linear.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
     else:
-        output = _forward(rows, weight, bias)
+        output = _forward(rows, weight, bias, True)
     return output.reshape(*input.shape[:-1], weight.shape[0])  # type: ignore[no-any-return]
 
 
@@ -67,7 +67,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Run, and keep the factors."""
         ctx.save_for_backward(rows, weight)
-        return _forward(rows, weight, bias)  # type: ignore[no-any-return]
+        return _forward(rows, weight, bias, False)  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
@@ -80,12 +80,14 @@ class _Linear(torch.autograd.Function):
         return tuple(g if want else None for g, want in zip(found, wanted, strict=True))
 
 
-def _run(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _run(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool) -> Tensor:
+    """With `hold`, the weights as they are laid out are kept for the next call, as long as no element changes."""
+    held, threads = held_by(weight) if hold else None, torch.get_num_threads()
     rows, weight, bias = in_rows(rows), readable(weight), in_one_piece(bias)
     layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, weight.dtype == torch.float64)
     output = rows.new_empty(len(rows), weight.shape[0])
-    packed = layer.pack(place_of(weight), address(bias))
-    layer.forward(packed, rows_of(rows), rows_of(output), len(rows), torch.get_num_threads())
+    packed = layer.pack(place_of(weight), address(bias), threads, held)
+    layer.forward(packed, rows_of(rows), rows_of(output), len(rows), threads)
     return output
 
 
@@ -95,7 +97,9 @@ def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool]) -
     layer = linear_for(weight.shape[1], weight.shape[0], False, weight.dtype == torch.float64)
     d_rows, d_weight, d_bias = gradients = _run_back_fake(rows, weight, d, wanted)
     if wanted[0]:
-        layer.input_gradient(layer.pack_transposed(place_of(weight)), rows_of(d), rows_of(d_rows), len(rows), threads)
+        layer.input_gradient(
+            layer.pack_transposed(place_of(weight), threads), rows_of(d), rows_of(d_rows), len(rows), threads
+        )
     if wanted[1]:
         plan = bind([DENSE, len(rows), 1, 0, -1], None).handle
         layer.weight_gradient(plan, rows_of(rows), rows_of(d), place_of(d_weight.zero_()), threads)
@@ -104,7 +108,7 @@ def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool]) -
     return gradients
 
 
-def _run_fake(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _run_fake(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool) -> Tensor:
     return rows.new_empty(rows.shape[0], weight.shape[0])
 
 
@@ -118,7 +122,7 @@ def place_of(matrix: Tensor) -> Weight:
     return Weight(matrix.data_ptr(), matrix.stride(0), matrix.stride(1))
 
 
-_forward = operation("linear(Tensor rows, Tensor weight, Tensor? bias) -> Tensor", _run, _run_fake)
+_forward = operation("linear(Tensor rows, Tensor weight, Tensor? bias, bool hold) -> Tensor", _run, _run_fake)
 _backward = operation(
     "linear_backward(Tensor rows, Tensor weight, Tensor d, bool[] wanted) -> Tensor[]", _run_back, _run_back_fake
 )
