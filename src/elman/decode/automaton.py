@@ -57,8 +57,8 @@ class Automaton:
 
     def _edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Every pair of states that some symbol leads through, once."""
-        codes = np.arange(self.states)[:, None] * self.states + self.next
-        codes = np.unique(codes[self.next != DEAD])
+        sources, symbols = np.nonzero(self.next != DEAD)
+        codes = np.unique(sources * self.states + self.next[sources, symbols])
         return codes // self.states, codes % self.states
 
     def intersect(self, other: Automaton) -> Automaton:

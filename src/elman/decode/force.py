@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -217,9 +218,8 @@ def _regular(options: Options, size: int, spelling: Spelling | None, constraints
         alphabet = Alphabet(needs_spelling(spelling, what))
         if len(alphabet.spelling) != size:
             raise ConfigError(f"the spelling has {len(alphabet.spelling)} tokens, the stepper {size}")
-        text = automata.everything(alphabet.size)
-        for constraint in over_text:
-            text = text.intersect(constraint.over_text(alphabet))
+        each = [constraint.over_text(alphabet) for constraint in over_text]
+        text = reduce(Automaton.intersect, each) if each else automata.everything(alphabet.size)
         stops = [symbols for stop in options.stop_strings if (symbols := alphabet.symbols(stop)) is not None]
         result = (with_stops(text, stops) if stops else text).over_tokens(alphabet.of_tokens())
     for constraint in constraints:

@@ -48,7 +48,7 @@ class ModelStepper:
         """
         logits, after = self._rows.step(tokens, state)
         scores = log_softmax(logits)
-        first = np.add.reduce(scores[:, 0])
+        first = scores.item(0) if len(scores) == 1 else np.add.reduce(scores[:, 0])
         if first != first:  # a NaN spreads over its row
             _refuse(scores)
         return scores, after

@@ -128,7 +128,7 @@ class RowStepper:
         sizes = {"H": weight.shape[0], "D": weight.shape[1]}
         self._layers = (*model._fused, FusedLayer(linear.graph, sizes, {"W": weight, "b": bias}))
         self.size = int(weight.shape[0])
-        self._inputs = np.uint64(self._layers[0].size(self._layers[0].graph.inputs[0].size))
+        self._inputs = self._layers[0].size(self._layers[0].graph.inputs[0].size)
         self._places: dict[int, _Place] = {}
 
     def start(self, batch: int) -> RowState:
@@ -152,7 +152,11 @@ class RowStepper:
         batch = len(tokens)
         if batch == 0 or state.batch != batch:
             raise ShapeError(f"step: {state.batch} sequences, at least 1, need as many tokens; got {batch}")
-        if np.maximum.reduce(tokens.view(np.uint64)) >= self._inputs:
+        if batch == 1:
+            known = 0 <= tokens.item(0) < self._inputs
+        else:  # as numbers without a sign, negative tokens are enormous
+            known = np.maximum.reduce(tokens.view(np.uint64)) < self._inputs
+        if not known:
             raise ShapeError(f"step: tokens must be 0 … {self._inputs - 1}, got {tokens.min()} … {tokens.max()}")
         place = self._places.get(batch)
         if place is None:
