@@ -87,12 +87,17 @@ BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<d
         phase.chains = in.next(0, phase.registers);
         for (int32_t c = 0; c < phase.chains; ++c) starts_[k].push_back(in.next(-1, arrays - 1));
         links_[k].resize(in.count());
+        std::vector<bool> begun(phase.chains);
         for (Link& link : links_[k]) {
             link.source = in.next(0, arrays - 1);
             link.depth = arrays_[link.source].size;
             link.panel = program.panels++;
             std::vector<Product>& products = products_.emplace_back(in.count());
-            for (Product& product : products) product = {in.next(0, phase.chains - 1), in.count()};
+            for (Product& product : products) {
+                const int32_t chain = in.next(0, phase.chains - 1);
+                product = {chain, in.count(), !begun[chain]};
+                begun[chain] = true;
+            }
             link.products = static_cast<int32_t>(products.size());
             link.product = products.data();
         }

@@ -95,9 +95,14 @@ private:
             T* corner = row + first * part.column_stride;
             const bool whole = valid == span && part.column_stride == 1;
             if (!whole) transfer(part, corner, units, valid, Move::kRead);
+            const ptrdiff_t stride = whole ? part.row_stride : span;
             T* out[kMaxVectors];
-            for (int j = 0; j < kMaxVectors; ++j) out[j] = (whole ? corner : sum_) + j * width;
-            tile_of<T>(units, kMaxVectors)(depth, a, kLine<T>, panel, out, whole ? part.row_stride : span);
+            Begin<T> begin[kMaxVectors];
+            for (int j = 0; j < kMaxVectors; ++j) {
+                out[j] = (whole ? corner : sum_) + j * width;
+                begin[j] = {out[j], stride};
+            }
+            tile_of<T>(units, kMaxVectors)(depth, a, kLine<T>, panel, begin, out, stride);
             if (!whole) transfer(part, corner, units, valid, Move::kWrite);
         }
     }

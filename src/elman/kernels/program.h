@@ -49,9 +49,10 @@ struct Instruction {
     int32_t array;
 };
 
-// One product of a link: which chain it is added to, and which matrix it multiplies by.
+// One product of a link: which chain it is added to, which matrix it multiplies by, and whether the chain begins with it.
 struct Product {
     int32_t chain, matrix;
+    bool first;
 };
 
 // One source vector and its products, packed together: panels[block][tile][k][vectors of the tile].

@@ -265,9 +265,11 @@ private:
         if (phase.sums) finish_sums(phase, 0, active);
     }
 
+    // Fills the chains that no tile begins.
     void begin_chains(const Phase& phase, const Frame<T>& f) {
         const int block = code_units<T>(phase);
-        for (int c = 0; c < phase.chains; ++c)
+        for (int c = 0; c < phase.chains; ++c) {
+            if (phase.links && begins_alike(phase.starts[c])) continue;
             for (int lane = 0; lane < f.lanes; ++lane) {
                 T* chain = f.registers[c * kMaxLanes + lane];
                 if (phase.starts[c] >= 0)
@@ -275,6 +277,23 @@ private:
                 else
                     __builtin_memset(chain, 0, sizeof(T) * block);
             }
+        }
+    }
+
+    // Whether a chain begins alike in all lanes: with a parameter, or from zero.
+    bool begins_alike(int start) const { return start < 0 || program_.array[start].kind == Kind::kVector; }
+
+    // Where the vector of a chain begins that is at `out` in the first lane and at unit u of the frame.
+    Begin<T> begin(const Phase& phase, const Product& product, const Frame<T>& f, int u, T* out) const {
+        constexpr int width = Vector<T>::width;
+        alignas(64) static constexpr T zeros[width] = {};
+        const int start = phase.starts[product.chain];
+        if (!product.first || !begins_alike(start)) return {out, width_};
+        if (start < 0) return {zeros, 0};
+        const T* row = f.rows[start * f.stride] + f.unit + u;
+        if (u + width <= f.units) return {row, 0};
+        load_row<T>(out, row, width, f.units - u);  // in the first lane, for all of them
+        return {out, 0};
     }
 
     // Adds the products of one block of units, the u-th of the frame and those behind it, to their chains.
@@ -287,12 +306,14 @@ private:
             T* const* rows = f.rows + static_cast<ptrdiff_t>(link.source) * f.stride;
             for (int t = 0; t < split.tiles; ++t) {
                 T* out[kMaxVectors];
+                Begin<T> from[kMaxVectors];
                 for (int j = 0; j < split.width(t); ++j) {
-                    const int place = split.begin(t) + j;
-                    out[j] = f.registers[link.product[place / phase.vectors].chain * kMaxLanes] + u +
-                             place % phase.vectors * Vector<T>::width;
+                    const int place = split.begin(t) + j, unit = u + place % phase.vectors * Vector<T>::width;
+                    const Product& product = link.product[place / phase.vectors];
+                    out[j] = f.registers[product.chain * kMaxLanes] + unit;
+                    from[j] = begin(phase, product, f, unit, out[j]);
                 }
-                tile_of<T>(f.lanes, split.width(t))(link.depth, rows, 1, panel, out, width_);
+                tile_of<T>(f.lanes, split.width(t))(link.depth, rows, 1, panel, from, out, width_);
                 panel += static_cast<size_t>(link.depth) * split.width(t) * Vector<T>::width;
             }
         }

@@ -1,8 +1,8 @@
 // The register tile: rows times a panel, accumulated in place. It knows no cell and no sequence.
 //
-//   out[j][i * stride .. + width] += sum over k of a[i][k * step] * panel[k][j]      i < ROWS, j < VECTORS
+//   out[j][i * stride .. + width] = begin[j][i] + sum over k of a[i][k * step] * panel[k][j]      i < ROWS, j < VECTORS
 //
-// Each output element is one chain of fused multiply-adds, k ascending, that continues from what `out` holds: a chain may be
+// Each output element is one chain of fused multiply-adds, k ascending, that goes on from where it begins: a chain may be
 // spilled between calls and gives the same bits, whatever ROWS and VECTORS it is computed with.
 #pragma once
 
@@ -21,15 +21,23 @@ constexpr int rows_for(int vectors) {
     return vectors == 3 ? 4 : vectors == 2 ? 6 : 8;
 }
 
+// Where the chains of one vector begin: row i at row + i * stride.
+template <class T>
+struct Begin {
+    const T* row;
+    ptrdiff_t stride;
+};
+
 template <class T, int ROWS, int VECTORS>
-[[gnu::noinline]] void tile(int depth, const T* const* a, ptrdiff_t step, const T* panel, T* const* out, ptrdiff_t stride) {
+[[gnu::noinline]] void tile(int depth, const T* const* a, ptrdiff_t step, const T* panel, const Begin<T>* begin, T* const* out,
+                            ptrdiff_t stride) {
     using V = vec<T>;
     constexpr int width = Vector<T>::width;
     V sum[ROWS][VECTORS];
     const T* row[ROWS];
     for (int i = 0; i < ROWS; ++i) {
         row[i] = a[i];
-        for (int j = 0; j < VECTORS; ++j) sum[i][j] = load<T>(out[j] + i * stride);
+        for (int j = 0; j < VECTORS; ++j) sum[i][j] = load<T>(begin[j].row + i * begin[j].stride);
     }
     for (ptrdiff_t k = 0, end = depth * step; k < end; k += step) {
         V b[VECTORS];
@@ -45,7 +53,7 @@ template <class T, int ROWS, int VECTORS>
 }
 
 template <class T>
-using TileFunction = void (*)(int, const T* const*, ptrdiff_t, const T*, T* const*, ptrdiff_t);
+using TileFunction = void (*)(int, const T* const*, ptrdiff_t, const T*, const Begin<T>*, T* const*, ptrdiff_t);
 
 template <class T, int VECTORS>
 TileFunction<T> tile_of(int rows) {
