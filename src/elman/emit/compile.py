@@ -170,7 +170,7 @@ class _Compiler:
         if node.op in ("constant", "count"):
             return memory(self._array(Array(repr(node.value), "constant", SCALAR, cast(Number, node.value))))
         args = [self._operand(draft, arg) for arg in self.schedule.operands(index)]
-        draft.registers[index] = draft.write("copy" if node.op == "spread" else node.op, *args)
+        draft.registers[index] = draft.write(_operation(node), *args)
         return draft.registers[index]
 
     def _compute(self, draft: _Draft, index: int) -> None:
@@ -190,11 +190,10 @@ class _Compiler:
             draft.code += [Instruction("fma", total, (*args, total)) for total in totals]
             return
         else:
-            op = "copy" if node.op == "spread" else node.op
             if homes and homes[0].role != "summed":
-                draft.code.append(Instruction(op, memory(self.arrays[homes.pop(0)]), args))
+                draft.code.append(Instruction(_operation(node), memory(self.arrays[homes.pop(0)]), args))
             else:
-                draft.registers[index] = draft.write(op, *args)
+                draft.registers[index] = draft.write(_operation(node), *args)
         self._store(draft, index, homes)
 
     def _store(self, draft: _Draft, index: int, arrays: Sequence[Array]) -> None:
@@ -212,3 +211,8 @@ class _Compiler:
             return []
         homes = [array for array, place in self.arrays.items() if self.homes.get(index) == place]
         return sorted(dict.fromkeys(homes + self.stores.get(index, [])), key=lambda array: array.role == "summed")
+
+
+def _operation(node: Node) -> str:
+    """What the kernels run for a node: to spread a scalar is to copy it to all units."""
+    return "copy" if node.op == "spread" else node.op

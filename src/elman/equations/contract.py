@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from elman.equations.graph import PRODUCTS, Node, live
-from elman.equations.sums import count_uses
+from elman.equations.graph import PRODUCTS, Node
+from elman.equations.sums import count_live_uses
 
 # By the operation and the argument that is the product: a * b + c, a * b - c and c - a * b.
 _FUSED = {("add", 0): "fma", ("add", 1): "fma", ("sub", 0): "fms", ("sub", 1): "fnma"}
 
 
-def contract(nodes: Sequence[Node], roots: Iterable[int], first: int = 0) -> tuple[Node, ...]:
+def contract(nodes: Sequence[Node], roots: Sequence[int], first: int = 0) -> tuple[Node, ...]:
     """The nodes, those from `first` on with each sum of a product that nothing else uses as one operation.
 
     No node moves; a product that has become part of a sum stays, used by nobody. Sums with matrix products are left as
@@ -20,8 +20,7 @@ def contract(nodes: Sequence[Node], roots: Iterable[int], first: int = 0) -> tup
     round alike.
     """
     found = list(nodes)
-    roots = list(roots)
-    uses = _uses(nodes, roots)
+    uses = count_live_uses(nodes, roots)
     matrices: list[bool] = []
     for index, node in enumerate(nodes):
         inside = node.op in ("add", "sub", "neg") and any(matrices[arg] for arg in node.args)
@@ -35,9 +34,3 @@ def contract(nodes: Sequence[Node], roots: Iterable[int], first: int = 0) -> tup
                 found[index] = replace(node, op=_FUSED[node.op, place], args=args)
                 break
     return tuple(found)
-
-
-def _uses(nodes: Sequence[Node], roots: Collection[int]) -> list[int]:
-    """How often each node is used by what leads to a root, or as one."""
-    used = live(nodes, roots)
-    return count_uses([node if used[i] else Node("constant") for i, node in enumerate(nodes)], roots)

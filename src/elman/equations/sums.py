@@ -49,6 +49,12 @@ def count_uses(nodes: Sequence[Node], results: Iterable[int]) -> list[int]:
     return uses
 
 
+def count_live_uses(nodes: Sequence[Node], results: Sequence[int]) -> list[int]:
+    """How often each node is used by what leads to a result, or as one."""
+    used = live(nodes, results)
+    return count_uses([node if used[i] else Node("constant") for i, node in enumerate(nodes)], results)
+
+
 def source_rank(nodes: Sequence[Node], product: int) -> int:
     """Where a product stands in its sum: inputs first, then states, then what is computed."""
     return {"input": 0, "state": 1}.get(nodes[nodes[product].args[0]].op, 2)
@@ -59,8 +65,7 @@ class Merger:
 
     def __init__(self, nodes: Sequence[Node], results: Sequence[int]) -> None:
         self.nodes = nodes
-        used = live(nodes, results)
-        self.uses = count_uses([node if used[i] else Node("constant") for i, node in enumerate(nodes)], results)
+        self.uses = count_live_uses(nodes, results)
         self.builder = Builder()
         self.matrices: dict[tuple[tuple[int, str, bool], ...], DerivedMatrix] = {}
 
