@@ -137,60 +137,59 @@ BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<d
 // Phases without products that follow each other are one run, through which the same lanes go together.
 template <class T>
 void BoundProgram::shape() {
-    for (size_t k = 0; k < phases_.size(); ++k) {
-        Phase& phase = phases_[k];
+    Phase* first = nullptr;
+    for (Phase& phase : phases_) {
         functions<T>().shape(phase);
-        if (k == 0 || phase.links || phases_[k - 1].links) continue;
-        for (size_t j = k; j > 0 && !phases_[j - 1].links && phases_[j - 1].lanes > phase.lanes; --j) phases_[j - 1].lanes = phase.lanes;
-        phase.lanes = std::min(phase.lanes, phases_[k - 1].lanes);
+        const bool inside = first && !first->links && !phase.links;
+        if (!inside) first = &phase;
+        phase.run = 0;
+        ++first->run;
+        first->lanes = std::min(first->lanes, phase.lanes);
     }
+}
+
+// The arrays that the code of a run reads and writes, and those that its chains start from.
+std::vector<int32_t> BoundProgram::arrays_of_run(size_t first) const {
+    std::vector<int32_t> found;
+    const auto use = [&](int32_t array) {
+        if (array >= 0 && std::find(found.begin(), found.end(), array) == found.end()) found.push_back(array);
+    };
+    for (size_t k = first; k < first + phases_[first].run; ++k) {
+        for (const int32_t start : starts_[k]) use(start);
+        for (const Instruction& i : instructions_[k]) {
+            use(i.array);
+            for (const int32_t operand : {i.target, i.a, i.b, i.c}) use(operand < 0 ? ~operand : -1);
+        }
+    }
+    return found;
 }
 
 // Scratch that only one run uses needs rows for the lanes that go together, and stays in the first-level cache.
 void BoundProgram::share_scratch() {
-    constexpr int kMany = -1;
-    std::vector<int> run_of(arrays_.size(), 0);  // 0: none yet
-    int run = 0;
-    for (size_t k = 0; k < phases_.size(); ++k) {
-        if (k == 0 || phases_[k].links || phases_[k - 1].links) ++run;
-        auto use = [&](int32_t array, bool inside) {
-            if (array >= 0) run_of[array] = inside && (run_of[array] == 0 || run_of[array] == run) ? run : kMany;
-        };
-        const bool inside = phases_[k].links == 0;
-        for (const int32_t start : starts_[k]) use(start, inside);
-        for (const Link& link : links_[k]) use(link.source, false);
-        for (const Instruction& i : instructions_[k]) {
-            for (const int32_t operand : {i.target, i.a, i.b, i.c})
-                if (operand < 0) use(~operand, inside);
-            use(i.array, inside);
+    std::vector<int> runs(arrays_.size(), 0);  // that use an array; a phase with products counts as many
+    for (size_t k = 0; k < phases_.size(); k += phases_[k].run) {
+        const bool products = phases_[k].links > 0;
+        for (const int32_t array : arrays_of_run(k)) {
+            runs[array] += products ? 2 : 1;
+            if (arrays_[array].kind == Kind::kScratch) arrays_[array].turns = phases_[k].lanes;
         }
-        for (size_t array = 0; array < arrays_.size(); ++array)
-            if (run_of[array] == run && arrays_[array].kind == Kind::kScratch) arrays_[array].turns = phases_[k].lanes;
+        for (const Link& link : links_[k]) runs[link.source] += 2;
     }
     for (size_t array = 0; array < arrays_.size(); ++array)
-        if (run_of[array] == kMany) arrays_[array].turns = 0;
+        if (runs[array] != 1) arrays_[array].turns = 0;
 }
 
-// What will be fetched ahead; of a run its first phase lists it.
+// What will be fetched ahead: rows that move from step to step. Of a run its first phase lists it.
 void BoundProgram::list_touched() {
     touched_.resize(phases_.size());
-    size_t first = 0;
-    for (size_t k = 0; k < phases_.size(); ++k) {
-        if (k == 0 || phases_[k].links || phases_[k - 1].links) first = k;
-        std::vector<int32_t>& list = touched_[first];
-        auto touch = [&](int32_t array) {
-            if (array < 0) return;
+    for (size_t k = 0; k < phases_.size(); k += phases_[k].run) {
+        for (const int32_t array : arrays_of_run(k)) {
             const Kind kind = arrays_[array].kind;
-            if (kind == Kind::kVector || kind == Kind::kScratch || kind == Kind::kConstant || arrays_[array].size == 1) return;
-            if (std::find(list.begin(), list.end(), array) == list.end()) list.push_back(array);
-        };
-        for (const int32_t start : starts_[k]) touch(start);
-        for (const Instruction& i : instructions_[k])
-            for (const int32_t operand : {i.target, i.a, i.b, i.c})
-                if (operand < 0) touch(~operand);
-    }
-    for (size_t k = 0; k < phases_.size(); ++k)
+            const bool still = kind == Kind::kVector || kind == Kind::kScratch || kind == Kind::kConstant;
+            if (!still && arrays_[array].size > 1) touched_[k].push_back(array);
+        }
         phases_[k].touched = static_cast<int32_t>(touched_[k].size()), phases_[k].touch = touched_[k].data();
+    }
 }
 
 double BoundProgram::operations() const {

@@ -54,6 +54,7 @@ private:
     class Reader;
     template <class T>
     void shape();
+    std::vector<int32_t> arrays_of_run(size_t first) const;
     void share_scratch();
     void list_touched();
 

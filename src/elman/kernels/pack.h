@@ -27,7 +27,12 @@ void shape(Phase& phase) {
     phase.tiles = wide < fitting ? wide : fitting;
     phase.tiles = phase.tiles < 1 ? 1 : phase.tiles > blocks ? blocks : phase.tiles;
     const int lanes = kRunVectors / most;
-    phase.lanes = lanes < 1 ? 1 : lanes > kMaxLanes ? kMaxLanes : lanes;
+    phase.lanes = phase.links ? kMaxLanes : lanes < 1 ? 1 : lanes > kMaxLanes ? kMaxLanes : lanes;
+    for (int l = 0; l < phase.links; ++l) {
+        const TileSplit split(phase.link[l].products * phase.vectors);
+        const int rows = rows_for(static_cast<int>(ceil_div(split.vectors, split.tiles)));
+        phase.lanes = rows < phase.lanes ? rows : phase.lanes;
+    }
 }
 
 template <class T>

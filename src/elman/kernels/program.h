@@ -68,7 +68,8 @@ struct Phase {
     int32_t size;       // units
     int32_t vectors;    // vectors in a block of units, for the tiles
     int32_t tiles;      // such blocks that the code runs over at once
-    int32_t lanes;      // lanes that go together through phases without products
+    int32_t lanes;      // lanes that go together: through a tile, or through a run of phases without products
+    int32_t run;        // phases of the run that begins here; 1 for a phase with products, 0 inside a run
     int32_t chains;
     const int32_t* starts;  // an array for each chain, or -1
     int32_t links;

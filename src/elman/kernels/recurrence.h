@@ -206,22 +206,22 @@ private:
     }
 
     void phases(int active) {
-        for (int k = 0; k < program_.phases;) {
-            if (program_.phase[k].links) {
-                run_chains(program_.phase[k++], active);
-                meet();
-                continue;
-            }
-            int end = k + 1;
-            while (end < program_.phases && !program_.phase[end].links) ++end;
-            const int group = program_.phase[k].lanes;
-            for (int lane = index_ * group; lane < active; lane += count_ * group) {
-                const int next = lane + count_ * group, behind = next + group < active ? next + group : active;
-                Ahead<T> ahead(program_, program_.phase[k], pointers_, capacity_, next, behind);
-                for (int j = k; j < end; ++j) run_code(program_.phase[j], lane, active - lane < group ? active - lane : group, ahead);
-            }
+        for (int k = 0; k < program_.phases; k += program_.phase[k].run) {
+            if (program_.phase[k].links)
+                run_chains(program_.phase[k], active);
+            else
+                run_together(program_.phase + k, active);
             meet();
-            k = end;
+        }
+    }
+
+    // A run of phases without products: some lanes after the others, each through all of it.
+    void run_together(const Phase* phase, int active) {
+        const int group = phase->lanes;
+        for (int lane = index_ * group; lane < active; lane += count_ * group) {
+            const int next = lane + count_ * group, behind = next + group < active ? next + group : active;
+            Ahead<T> ahead(program_, *phase, pointers_, capacity_, next, behind);
+            for (int j = 0; j < phase->run; ++j) run_code(phase[j], lane, active - lane < group ? active - lane : group, ahead);
         }
     }
 
@@ -242,13 +242,7 @@ private:
     }
 
     void run_chains(const Phase& phase, int active) {
-        int rows = kMaxLanes;
-        for (int l = 0; l < phase.links; ++l) {
-            const TileSplit split(phase.link[l].products * phase.vectors);
-            const int most = rows_for(static_cast<int>(ceil_div(split.vectors, split.tiles)));
-            rows = most < rows ? most : rows;
-        }
-        const int parts = static_cast<int>(ceil_div(active, rows));
+        const int parts = static_cast<int>(ceil_div(active, phase.lanes));
         const int64_t blocks = ceil_div(phase.size, code_units<T>(phase));
         const int first = static_cast<int>(share(blocks, count_, index_)), last = static_cast<int>(share(blocks, count_, index_ + 1));
         for (int block = first; block < last; ++block) {
