@@ -38,6 +38,7 @@ public:
         const Program& p = program_;
         pointers_ = arena.take<T*>(static_cast<size_t>(p.arrays) * capacity_);
         lanes_ = arena.take<Lane>(capacity_);
+        rows_ = arena.take<int64_t>(capacity_);
         carry_ = arena.take<T*>(static_cast<size_t>(p.recurrents) * capacity_);
         next_ = arena.take<T*>(static_cast<size_t>(p.recurrents) * capacity_);
         numbers_ = arena.take<T>(static_cast<size_t>(p.arrays));
@@ -77,12 +78,18 @@ public:
     // Points at the rows of step t, counted from the beginning of the walk, and says how many lanes have one.
     int point(int64_t t) {
         while (active_ > 0 && lanes_[active_ - 1].segment == lanes_[active_ - 1].last) --active_;  // lanes fall in length
-        for (int i = 0; i < active_; ++i) point(i, static_cast<int>(t & 1));
+        for (int i = 0; i < active_; ++i) rows_[i] = run_.plan->rows[place(lanes_[i])];
+        point_recurrents(static_cast<int>(t & 1));
+        for (int k = 0; k < program_.arrays; ++k) point(k);
         return active_;
     }
 
     void advance() {
-        for (int i = 0; i < active_; ++i) advance(i);
+        T** before = carry_;
+        carry_ = next_;
+        next_ = before;
+        for (int i = 0; i < active_; ++i)
+            if (++lanes_[i].step == lanes_[i].segment[1]) leave(i);
     }
 
     // Points at rows first to first + rows of a program without steps.
@@ -117,32 +124,41 @@ private:
         }
     }
 
-    void point(int i, int turn) {
-        const Lane& lane = lanes_[i];
-        const int32_t length = lane.segment[1];
-        const int32_t place = lane.segment[0] + (run_.backward ? length - 1 - lane.step : lane.step);
-        const int64_t row = run_.plan->rows[place];
+    // The position of a lane's step among the plan's rows.
+    int32_t place(const Lane& lane) const {
+        return lane.segment[0] + (run_.backward ? lane.segment[1] - 1 - lane.step : lane.step);
+    }
+
+    void point_recurrents(int turn) {
         Arena turns = turns_;
         for (int r = 0; r < program_.recurrents; ++r) {
             const Recurrent<T>& value = run_.recurrents[r];
-            if (lane.step == 0) carry_[r * capacity_ + i] = entry(value, lane.segment[run_.backward ? 3 : 2]);
-            T* memory = value.sequence;
-            if (memory)
-                memory += row * value.stride;
-            else
-                memory = turns.take<T>(static_cast<size_t>(2) * capacity_ * value.size) +
-                         static_cast<ptrdiff_t>(2 * i + turn) * value.size;
-            next_[r * capacity_ + i] = memory;
-        }
-        for (int k = 0; k < program_.arrays; ++k) {
-            const Array& array = program_.array[k];
-            switch (array.kind) {
-                case Kind::kRow: pointer(k, i) = row_of(run_.bindings[k], row); break;
-                case Kind::kCarry: pointer(k, i) = carry_[array.index * capacity_ + i]; break;
-                case Kind::kNext: pointer(k, i) = next_[array.index * capacity_ + i]; break;
-                case Kind::kBefore: pointer(k, i) = before(run_.befores[array.index], lane.segment, place); break;
-                default: break;
+            T** carry = carry_ + static_cast<ptrdiff_t>(r) * capacity_;
+            for (int i = 0; i < active_; ++i)
+                if (lanes_[i].step == 0) carry[i] = entry(value, lanes_[i].segment[run_.backward ? 3 : 2]);
+            T** next = next_ + static_cast<ptrdiff_t>(r) * capacity_;
+            if (value.sequence) {
+                for (int i = 0; i < active_; ++i) next[i] = value.sequence + rows_[i] * value.stride;
+            } else {
+                T* memory = turns.take<T>(static_cast<size_t>(2) * capacity_ * value.size) + turn * value.size;
+                for (int i = 0; i < active_; ++i) next[i] = memory + static_cast<ptrdiff_t>(2 * i) * value.size;
             }
+        }
+    }
+
+    void point(int k) {
+        const Array& array = program_.array[k];
+        T** to = &pointer(k, 0);
+        switch (array.kind) {
+            case Kind::kRow:
+                for (int i = 0; i < active_; ++i) to[i] = row_of(run_.bindings[k], rows_[i]);
+                break;
+            case Kind::kCarry: __builtin_memcpy(to, carry_ + array.index * capacity_, active_ * sizeof(T*)); break;
+            case Kind::kNext: __builtin_memcpy(to, next_ + array.index * capacity_, active_ * sizeof(T*)); break;
+            case Kind::kBefore:
+                for (int i = 0; i < active_; ++i) to[i] = before(run_.befores[array.index], lanes_[i].segment, place(lanes_[i]));
+                break;
+            default: break;
         }
     }
 
@@ -157,10 +173,9 @@ private:
         return state.sequence + run_.plan->rows[place - 1] * state.stride;
     }
 
-    void advance(int i) {
+    // A lane whose segment is done goes to the next one.
+    void leave(int i) {
         Lane& lane = lanes_[i];
-        for (int r = 0; r < program_.recurrents; ++r) carry_[r * capacity_ + i] = next_[r * capacity_ + i];
-        if (++lane.step < lane.segment[1]) return;
         for (int r = 0; r < program_.recurrents; ++r) leave(run_.recurrents[r], lane.segment, carry_[r * capacity_ + i]);
         lane.segment += 4;
         lane.step = 0;
@@ -190,6 +205,7 @@ private:
     int index_;  // of the workers that share the steps
     T** pointers_;
     Lane* lanes_;
+    int64_t* rows_;  // [lane]: the row of its step
     T** carry_;   // [recurrent][lane]: the value before the step
     T** next_;    // and where the one after it goes
     T* numbers_;  // [array]: constants
