@@ -35,5 +35,9 @@ class ConfigError(ElmanError):
     """Settings that are unknown, out of range, or contradict one another."""
 
 
+class UsageError(ElmanError):
+    """A command line asks for no command, or for what no command knows."""
+
+
 class KernelError(ElmanError):
     """The compiled kernels cannot do what was asked, or cannot be loaded."""
