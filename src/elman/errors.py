@@ -39,5 +39,9 @@ class UsageError(ElmanError):
     """A command line asks for no command, or for what no command knows."""
 
 
+class TrainingDiverged(ElmanError):
+    """The loss is no number any more."""
+
+
 class KernelError(ElmanError):
     """The compiled kernels cannot do what was asked, or cannot be loaded."""
