@@ -35,5 +35,13 @@ class ConfigError(ElmanError):
     """Settings that are unknown, out of range, or contradict one another."""
 
 
+class UsageError(ElmanError):
+    """A command line asks for no command, or for what no command knows."""
+
+
+class TrainingDiverged(ElmanError):
+    """The loss is no number any more."""
+
+
 class KernelError(ElmanError):
     """The compiled kernels cannot do what was asked, or cannot be loaded."""

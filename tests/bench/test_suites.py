@@ -179,8 +179,8 @@ def test_what_ours_cannot_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"batch": (4, -1)}, "--batch must be at least 1, got -1"),
         ({"threads": (0,)}, "--threads must be at least 1, got 0"),
         ({"steps": -1}, "--steps must be at least 1, or 0 for each suite's own, got -1"),
-        ({"seconds": 0.0}, "--seconds must be above 0, got 0.0"),
-        ({"seconds": float("nan")}, "--seconds must be above 0, got nan"),
+        ({"seconds": 0.0}, "--seconds must be above 0 and finite, got 0.0"),
+        ({"seconds": float("nan")}, "--seconds must be above 0 and finite, got nan"),
     ],
 )
 def test_bad_options_are_refused(given: dict[str, Any], message: str) -> None:

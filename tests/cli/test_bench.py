@@ -99,12 +99,25 @@ def test_a_machine_that_slows_down_is_told_of(elman: Program, monkeypatch: pytes
     [
         (("--peers", "keras"), "--peers: keras is not known; choose from torch, torch.compile, onnxruntime, jax"),
         (("--hidden", "0"), "--hidden must be at least 1, got 0"),
-        (("--seconds", "-1"), "--seconds must be above 0, got -1.0"),
+        (("--seconds", "-1"), "--seconds must be above 0 and finite, got -1.0"),
         (
             ("--suites", "ragged", "--modes", "stream"),
             "no suite has such cases: --suites, --cells, --modes and --dtypes leave nothing to measure",
         ),
+        (("--seconds", "inf"), "--seconds must be above 0 and finite, got inf"),
         (("--read", "nowhere.json"), "nowhere.json: cannot be read: No such file or directory"),
+        (
+            ("--read", "rows.json", "--json", "other.json"),
+            "--read takes all rows of a file and measures nothing: beside it only --chart has a meaning",
+        ),
+        (
+            ("--read", "rows.json", "--cells", "gru"),
+            "--read takes all rows of a file and measures nothing: beside it only --chart has a meaning",
+        ),
+        (("--json", "nowhere/rows.json"), "--json nowhere/rows.json: there is no folder nowhere"),
+        (("--json", ".."), "--json ..: a file to write expected, got a folder"),
+        (("--chart", "nowhere/chart.svg"), "--chart nowhere/chart.svg: there is no folder nowhere"),
+        (("--chart", "chart.svg", "--suites", "text"), "--chart draws the layers: add layers to --suites"),
     ],
 )
 def test_mistakes(elman: Program, arguments: tuple[str, ...], message: str) -> None:

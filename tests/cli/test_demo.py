@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +43,28 @@ def test_demo(elman: Program, short: None, tmp_path: Path) -> None:
     assert 1 <= found["longest_copy"] <= 150
 
 
-def test_demo_refuses_no_time(elman: Program) -> None:
-    ended = elman("demo", "--seconds", 0)
-    assert ended.status == 1
-    assert ended.err == "elman: --seconds must be above 0, got 0.0\n"
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--seconds", 0), "--seconds must be above 0 and finite, got 0.0"),
+        (("--seconds", "inf"), "--seconds must be above 0 and finite, got inf"),
+        (("--temperature", -1), "--temperature must be 0 or above and finite, got -1.0"),
+        (("--temperature", "nan"), "--temperature must be 0 or above and finite, got nan"),
+        (("--seed", -1), "--seed must be at least 0 and below 2**63, got -1"),
+    ],
+)
+def test_demo_refuses_before_it_trains(
+    elman: Program, tmp_path: Path, arguments: tuple[object, ...], message: str
+) -> None:
+    ended = elman("demo", *arguments)
+    assert (ended.status, ended.out, ended.err) == (1, "", f"elman: {message}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_ends_the_demo(elman: Program, short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from elman.cli.progress import ProgressLine
+
+    monkeypatch.setattr(ProgressLine, "__call__", lambda self, report: signal.raise_signal(signal.SIGINT))
+    ended = elman("demo", "--seconds", 60)
+    assert (ended.status, ended.out) == (130, "")
+    assert ended.err.splitlines()[-1] == "elman: interrupted; the next demo begins anew"

@@ -46,7 +46,8 @@ def failing(error: BaseException) -> Callable[[list[str]], int]:
     ("error", "status", "message"),
     [
         (DataError("what came\nwas bad"), ExitStatus.ERROR, "elman: what came was bad\n"),
-        (PermissionError(13, "Permission denied", "x"), ExitStatus.ERROR, "elman: [Errno 13] Permission denied: 'x'\n"),
+        (PermissionError(13, "Permission denied", "x"), ExitStatus.ERROR, "elman: x: Permission denied\n"),
+        (OSError(28, "No space left on device"), ExitStatus.ERROR, "elman: [Errno 28] No space left on device\n"),
         (KeyboardInterrupt(), ExitStatus.INTERRUPTED, "elman: interrupted\n"),
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
@@ -62,6 +63,45 @@ def test_errors_are_one_line(
     monkeypatch.setattr(cli, "_run", failing(error))
     ended = elman("train")
     assert (ended.status, ended.out, ended.err) == (status, "", message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train",), "Missing subcommand: Expected one of {text}; see elman --help"),
+        (
+            ("trian",),
+            "Unrecognized options: trian; Available subcommands: train, sample, score, compress, decompress, demo, "
+            "bench; see elman --help",
+        ),
+        (
+            ("train", "text", "--hiden", "9"),
+            "Unrecognized options: --hiden, 9; perhaps you meant --hidden; see elman --help",
+        ),
+        (
+            ("train", "text", "--hidden", "many"),
+            "Value error: Error parsing --hidden: invalid literal for int() with base 10: 'many'; see elman --help",
+        ),
+        (
+            ("bench", "--modes", "fast"),
+            "invalid choice 'fast' for argument '--modes'. Expected one of ('infer', 'train', 'stream'); "
+            "see elman bench --help",
+        ),
+        (
+            ("sample",),
+            "Required options: Missing from elman sample: RUN the folder of a run, or a model file. (required); "
+            "see elman sample --help",
+        ),
+    ],
+)
+@pytest.mark.parametrize("width", ["40", "200"])
+def test_what_cannot_be_parsed_is_told_in_one_line(
+    elman: Program, monkeypatch: pytest.MonkeyPatch, width: str, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ended = elman(*arguments)
+    assert (ended.status, ended.out, ended.err) == (ExitStatus.USAGE, "", f"elman: {message}\n")
 
 
 def test_debug_shows_where_an_error_came_from(elman: Program) -> None:

@@ -97,6 +97,7 @@ def test_config_goes_to_toml_and_back(tmp_path: Path) -> None:
     for each in (
         TextConfig(file=""),
         TextConfig(file='odd "name"\\ with\ttab, \x7f and 🙂', cell="a\nb.py:c", steps=3, minutes=0.25, bytes=True),
+        TextConfig(file="", clip=math.inf, checkpoint_seconds=math.inf),
     ):
         config.write(path, each)
         assert config.read(path) == each
@@ -117,9 +118,11 @@ def test_a_damaged_config_is_refused(tmp_path: Path, text: str) -> None:
         ({"dropout": 1.0}, "--dropout must be from 0 to less than 1"),
         ({"validation": 0.0}, "--validation must be between 0 and 1"),
         ({"learning_rate": -1.0}, "--learning-rate must be above 0"),
-        ({"learning_rate": math.nan}, "--learning-rate must be above 0"),
+        ({"learning_rate": math.nan}, "--learning-rate must be above 0 and finite, got nan"),
+        ({"learning_rate": math.inf}, "--learning-rate must be above 0 and finite, got inf"),
         ({"steps": 0}, "--steps must be at least 1"),
         ({"minutes": 0.0}, "--minutes must be above 0"),
+        ({"minutes": math.inf}, "--minutes must be above 0 and finite, got inf"),
         ({"seed": -1}, "--seed must be at least 0"),
     ],
 )

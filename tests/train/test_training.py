@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from elman.errors import ConfigError, DataError
+from elman.errors import ConfigError, DataError, TrainingDiverged
 from elman.formats import model_file
 from elman.models import LanguageModel
 from elman.train import config as config_file
@@ -20,7 +21,6 @@ from elman.train import loop
 from elman.train.config import TextConfig
 from elman.train.data import load_text
 from elman.train.folder import RunFolder
-from elman.train.loop import TrainingDiverged
 from elman.train.report import Report
 from elman.train.text import train_text
 
@@ -144,6 +144,23 @@ def test_a_slow_validation_is_not_the_last_word(small: Small, tmp_path: Path, mo
 def test_divergence_is_told(small: Small, tmp_path: Path) -> None:
     with pytest.raises(TrainingDiverged, match="try a lower --learning-rate"):
         train_text(small(learning_rate=1e38, warmup=0.0), RunFolder(tmp_path / "run"))
+
+
+def test_a_model_that_diverges_with_its_last_step_is_not_kept(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "bits_per_character", lambda model, tokens: math.nan)
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(TrainingDiverged, match="the loss is nan after step 24: try a lower --learning-rate"):
+        train_text(small(validations=1), folder)
+    assert not folder.model.exists()
+
+
+def test_a_model_beyond_memory_is_refused(small: Small, tmp_path: Path) -> None:
+    message = "--hidden 100000000 in --layers 1: a model of that size does not fit into memory"
+    with pytest.raises(ConfigError, match=message):
+        train_text(small(hidden=10**8), RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_something_in_it(small: Small, tmp_path: Path) -> None:

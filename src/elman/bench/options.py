@@ -42,8 +42,8 @@ class Options:
                     raise ConfigError(f"--{name} must be at least 1, got {value}")
         if self.steps < 0:
             raise ConfigError(f"--steps must be at least 1, or 0 for each suite's own, got {self.steps}")
-        if not self.seconds > 0:
-            raise ConfigError(f"--seconds must be above 0, got {self.seconds}")
+        if not 0 < self.seconds < float("inf"):
+            raise ConfigError(f"--seconds must be above 0 and finite, got {self.seconds}")
 
     def cases(
         self,

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from elman import __version__
 from elman.cli.status import ExitStatus
-from elman.errors import ElmanError
+from elman.errors import ElmanError, UsageError
 
 _EXTRAS = {"tyro": "cli", "msgspec": "cli", "rich": "cli", "torch": "train", "matplotlib": "figures"}
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run([argument for argument in arguments if argument != "--debug"])
         sys.stdout.flush()
         return status
-    except SystemExit as error:  # how the argument parser ends
+    except SystemExit as error:  # how help ends
         return error.code if isinstance(error.code, int) else ExitStatus.USAGE
     except KeyboardInterrupt as error:
         _tell(str(error) or "interrupted", debug)
@@ -38,8 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return ExitStatus.BROKEN_PIPE
-    except (ElmanError, OSError) as error:
+    except UsageError as error:
         _tell(str(error), debug)
+        return ExitStatus.USAGE
+    except ElmanError as error:
+        _tell(str(error), debug)
+        return ExitStatus.ERROR
+    except OSError as error:
+        _tell(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
         return ExitStatus.ERROR
     except ModuleNotFoundError as error:
         if error.name not in _EXTRAS:
@@ -52,26 +58,9 @@ def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"elman {__version__}")
         return ExitStatus.OK
-    from tyro.conf import FlagCreatePairsOff
-    from tyro.extras import SubcommandApp
+    from elman.cli.arguments import parse
 
-    from elman.cli import bench, compress, demo, sample, score, train
-
-    app, training = SubcommandApp(), SubcommandApp()
-    training.command(name="text")(train.text)
-    app.command(training, name="train", help="Train a recurrent network.")
-    app.command(name="sample")(sample.sample)
-    app.command(name="score")(score.score_file)
-    app.command(name="compress")(compress.compress)
-    app.command(name="decompress")(compress.decompress)
-    app.command(name="demo")(demo.demo)
-    app.command(name="bench")(bench.bench)
-    description = (
-        "Recurrent networks whose equations are written once. Also: --version; --debug shows an error's source."
-    )
-    return int(
-        app.cli(prog="elman", description=description, args=arguments or ["--help"], config=(FlagCreatePairsOff,))
-    )
+    return int(parse(arguments)())
 
 
 def _tell(message: str, debug: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -21,10 +22,11 @@ from elman.decode import sample as draw
 from elman.errors import ConfigError
 from elman.runtime import load
 from elman.sequences.demo_text import demo_text
-from elman.train.config import TextConfig
+from elman.train.config import TextConfig, check
 from elman.train.data import TextData, load_text
 from elman.train.folder import RunFolder
 from elman.train.report import Outcome
+from elman.train.stopping import Stopped
 
 PARAMETERS = 400_000
 LEARNING_RATES = {"elman": 3e-3, "gru": 5e-3, "lstm": 8e-3}  # the best of a few tried for each
@@ -53,33 +55,44 @@ def demo(
         seed: of the weights and of the sample.
         json: print the figures as JSON.
     """
-    if seconds <= 0:
-        raise ConfigError(f"--seconds must be above 0, got {seconds}")
-    settings = TextConfig(file="", minutes=seconds / 60, dropout=DROPOUT, seed=seed, validations=20)
-    data = load_text(settings)
-    say(
-        f"the text: {len(data.training) + len(data.validation):,} characters, {len(data.vocabulary)} different; "
-        f"the last {len(data.validation):,} are held out"
-    )
+    settings = _settings(seconds, temperature, seed)
+    data = _text(settings)
     outcomes = [_train(name, settings, data, run) for name in LEARNING_RATES]
     counted = _ngrams(data)
-    best = min(outcomes, key=lambda outcome: outcome.bits_per_character)
     lines = [curves.read_curve(outcome.cell, RunFolder(outcome.run).metrics) for outcome in outcomes]
     picture = _draw(run / "curves.png", lines, counted)
     if not json:
         _show(outcomes, counted, lines)
+    best = min(outcomes, key=lambda outcome: outcome.bits_per_character)
     text = _sample(best, temperature, seed, quiet=json)
     figures = _figures(text)
     if json:
         networks = [asdict(outcome) for outcome in outcomes]
         print(json_.dumps({"networks": networks, "ngrams": counted, "curves": picture, "sample": text, **figures}))
-        return ExitStatus.OK
-    print(
-        f"\n{figures['known_words']:.1%} of its words occur in the text; "
-        f"the longest span copied from it has {figures['longest_copy']} characters."
-    )
-    say(f"the runs: {run}; the curves: {picture or 'need matplotlib: pip install elman[figures]'}")
+    else:
+        _show_figures(figures)
+        say(f"the runs: {run}; the curves: {picture or 'need matplotlib: pip install elman[figures]'}")
     return ExitStatus.OK
+
+
+def _settings(seconds: float, temperature: float, seed: int) -> TextConfig:
+    """What all networks share. Raises ConfigError for what would fail minutes later."""
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"--seconds must be above 0 and finite, got {seconds}")
+    if not 0 <= temperature < math.inf:
+        raise ConfigError(f"--temperature must be 0 or above and finite, got {temperature}")
+    settings = TextConfig(file="", minutes=seconds / 60, dropout=DROPOUT, seed=seed, validations=20)
+    check(settings)
+    return settings
+
+
+def _text(settings: TextConfig) -> TextData:
+    data = load_text(settings)
+    say(
+        f"the text: {len(data.training) + len(data.validation):,} characters, {len(data.vocabulary)} different; "
+        f"the last {len(data.validation):,} are held out"
+    )
+    return data
 
 
 def _train(name: str, settings: TextConfig, data: TextData, run: Path) -> Outcome:
@@ -92,8 +105,11 @@ def _train(name: str, settings: TextConfig, data: TextData, run: Path) -> Outcom
 
     hidden = hidden_size_for(cells.get(name), len(data.vocabulary), PARAMETERS)
     chosen = msgspec.structs.replace(settings, cell=name, hidden=hidden, learning_rate=LEARNING_RATES[name])
-    with ProgressLine(f"{name} {hidden}") as progress:
-        return train_text(chosen, RunFolder(run / name), overwrite=True, listen=progress)
+    try:
+        with ProgressLine(f"{name} {hidden}") as progress:
+            return train_text(chosen, RunFolder(run / name), overwrite=True, listen=progress)
+    except Stopped as stopped:
+        raise Stopped("interrupted; the next demo begins anew", stopped.signal) from None
 
 
 def _ngrams(data: TextData) -> dict[str, float]:
@@ -145,3 +161,10 @@ def _figures(text: str) -> dict[str, Any]:
     """The share of a sample's words that occur in the whole text, and the length of the longest copied span."""
     whole = demo_text()
     return {"known_words": known_words(text, whole), "longest_copy": len(longest_copy(text, whole))}
+
+
+def _show_figures(figures: dict[str, Any]) -> None:
+    print(
+        f"\n{figures['known_words']:.1%} of its words occur in the text; "
+        f"the longest span copied from it has {figures['longest_copy']} characters."
+    )

@@ -15,6 +15,7 @@ from elman.cli.status import ExitStatus
 from elman.errors import ConfigError
 from elman.train.config import TextConfig, TextSettings
 from elman.train.folder import RunFolder
+from elman.train.report import Outcome
 
 
 def text(
@@ -41,21 +42,9 @@ def text(
         json: print the outcome as JSON.
         settings: what can be chosen.
     """
-    if file is not None and demo:
-        raise ConfigError(f"--demo brings its own text; leave out {file}, or --demo")
-    if file is None and not demo and not (resume and run):
-        raise ConfigError("a text is needed: name a FILE, or train on the text that ships with CPython with --demo")
-    if resume and overwrite:
-        raise ConfigError("--resume continues a run and --overwrite begins anew: choose one")
+    _check_choices(file, demo, run, resume, overwrite)
     folder = RunFolder(run or _default_run(file, settings.cell))
-    config = TextConfig(file=file or "", **msgspec.structs.asdict(settings))
-    from elman.train.text import resume_text, train_text  # brings torch, which `elman --help` does not need
-
-    with ProgressLine(folder.path.name) as progress:
-        if resume:
-            outcome = resume_text(folder, given=config, listen=progress)
-        else:
-            outcome = train_text(config, folder, overwrite=overwrite, listen=progress)
+    outcome = _train(TextConfig(file=file or "", **msgspec.structs.asdict(settings)), folder, resume, overwrite)
     if json:
         print(json_.dumps(asdict(outcome)))
         return ExitStatus.OK
@@ -66,6 +55,27 @@ def text(
     )
     say(f"{folder.model} is written; try: elman sample {folder.path}")
     return ExitStatus.OK
+
+
+def _check_choices(file: str | None, demo: bool, run: Path | None, resume: bool, overwrite: bool) -> None:
+    """Raise ConfigError where the options contradict one another, or say too little."""
+    if file is not None and demo:
+        raise ConfigError(f"--demo brings its own text; leave out {file}, or --demo")
+    if resume and overwrite:
+        raise ConfigError("--resume continues a run and --overwrite begins anew: choose one")
+    if file is None and not demo and not (resume and run):
+        if resume:
+            raise ConfigError("--resume continues which run? name its folder with --run, or the FILE that it reads")
+        raise ConfigError("a text is needed: name a FILE, or train on the text that ships with CPython with --demo")
+
+
+def _train(config: TextConfig, folder: RunFolder, resume: bool, overwrite: bool) -> Outcome:
+    from elman.train.text import resume_text, train_text  # brings torch, which `elman --help` does not need
+
+    with ProgressLine(folder.path.name) as progress:
+        if resume:
+            return resume_text(folder, given=config, listen=progress)
+        return train_text(config, folder, overwrite=overwrite, listen=progress)
 
 
 def _default_run(file: str | None, cell: str) -> Path:

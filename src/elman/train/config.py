@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from elman.errors import ConfigError
 from elman.formats.atomic import atomic_write
 
 DEFAULT_MINUTES = 5.0
+_MOST = sys.float_info.max
 
 
 class TextSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -76,11 +78,11 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "validation": ("between 0 and 1", 1e-9, 1 - 1e-9),
     "batch": ("at least 1", 1, float("inf")),
     "chunk": ("at least 1", 1, float("inf")),
-    "learning_rate": ("above 0", 1e-300, float("inf")),
+    "learning_rate": ("above 0 and finite", 1e-300, _MOST),
     "warmup": ("from 0 to less than 1", 0, 1 - 1e-9),
     "clip": ("above 0", 1e-300, float("inf")),
     "steps": ("at least 1", 1, float("inf")),
-    "minutes": ("above 0", 1e-300, float("inf")),
+    "minutes": ("above 0 and finite", 1e-300, _MOST),
     "validations": ("at least 1", 1, float("inf")),
     "checkpoint_seconds": ("at least 0", 0, float("inf")),
     "seed": ("at least 0 and below 2**63", 0, 2**63 - 1),
@@ -117,5 +119,7 @@ def read(path: Path) -> TextConfig:
 
 
 def _toml(value: str | float | bool) -> str:
-    """A TOML value; JSON's strings, numbers and booleans are TOML's, but for the delete character."""
+    """A TOML value; JSON's strings, numbers and booleans are TOML's, but for infinity and the delete character."""
+    if value == float("inf"):
+        return "inf"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import torch
 
-from elman.errors import ElmanError
+from elman.errors import TrainingDiverged
 from elman.formats import model_file
 from elman.models import LanguageModel, to_model_file
 from elman.sequences.streams import Chunk, Streams
@@ -25,10 +25,6 @@ from elman.train.threads import FastestThreads
 
 METRIC_LINES = 200  # lines of metrics over a whole run, validations aside
 _SMOOTHING = 0.98  # of the running mean of the training loss
-
-
-class TrainingDiverged(ElmanError):
-    """The loss is no number any more."""
 
 
 @dataclass
@@ -141,13 +137,16 @@ class TextTraining:
         count = self.count
         count.step += 1
         count.tokens += tokens
-        if not math.isfinite(bits):
-            raise TrainingDiverged(
-                f"the loss is {bits} after step {count.step}: try a lower --learning-rate "
-                f"(it is {self.config.learning_rate:g}) or a lower --clip (it is {self.config.clip:g})"
-            )
+        self._check(bits)
         weight = max(1 - _SMOOTHING, 1 / count.step)
         count.bits = bits if count.step == 1 else count.bits + weight * (bits - count.bits)
+
+    def _check(self, bits: float) -> None:
+        if not math.isfinite(bits):
+            raise TrainingDiverged(
+                f"the loss is {bits} after step {self.count.step}: try a lower --learning-rate "
+                f"(it is {self.config.learning_rate:g}) or a lower --clip (it is {self.config.clip:g})"
+            )
 
     def _mark(self, before: float, rate: float, norm: float) -> float | None:
         """Write metrics, and validate, where the last step passed a mark of the run."""
@@ -160,6 +159,7 @@ class TextTraining:
     def _validate(self) -> float:
         begun = perf_counter()
         bits = bits_per_character(self.model, self.data.validation)
+        self._check(bits)
         if self.count.best is None or bits < self.count.best:
             self.count.best, self.count.step_of_best = bits, self.count.step
             extra = {"task": "text", "step": self.count.step, "bits_per_character": bits}

@@ -83,7 +83,12 @@ def resume_text(folder: RunFolder, *, given: TextConfig | None = None, listen: L
 def _model(chosen: TextConfig, data: TextData) -> LanguageModel:
     cell = find_cell(chosen.cell)
     torch.manual_seed(chosen.seed)
-    return LanguageModel(cell, len(data.vocabulary), chosen.hidden, chosen.layers, chosen.dropout)
+    try:
+        return LanguageModel(cell, len(data.vocabulary), chosen.hidden, chosen.layers, chosen.dropout)
+    except (MemoryError, RuntimeError):  # torch's allocator raises the latter
+        raise ConfigError(
+            f"--hidden {chosen.hidden} in --layers {chosen.layers}: a model of that size does not fit into memory"
+        ) from None
 
 
 def _agree(given: TextConfig, chosen: TextConfig, folder: RunFolder) -> None:

@@ -1,0 +1,39 @@
+"""Whether a file can be written, asked beforehand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from elman.cli.targets import check_target
+from elman.errors import ConfigError
+
+
+def test_what_can_be_written_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("kept")
+    for path in (None, tmp_path / "new", tmp_path / "there"):
+        check_target("--json", path)
+    assert (tmp_path / "there").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (".", "a file to write expected, got a folder"),
+        ("nowhere/file", "there is no folder .*nowhere"),
+        ("there/file", "there is no folder .*there"),
+    ],
+)
+def test_no_place_for_a_file(tmp_path: Path, place: str, message: str) -> None:
+    (tmp_path / "there").touch()
+    with pytest.raises(ConfigError, match=f"^--chart .*: {message}$"):
+        check_target("--chart", tmp_path / place)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
+    with pytest.raises(ConfigError, match=r"^--json .*: the folder .* cannot be written$"):
+        check_target("--json", tmp_path / "rows.json")
