@@ -146,7 +146,7 @@ struct Plan {
     int64_t steps;
 };
 
-// Where the threads of a run meet that share every step. `leader` is the first of them, whose memory the others use.
+// Where the threads of a run meet that share every step. `leader` is the first one's lanes, whose memory the others use.
 struct Meeting {
     Barrier barrier;
     const void* leader = nullptr;
