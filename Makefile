@@ -10,7 +10,7 @@ BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/elm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast lint bench sanitize docs install clean
+.PHONY: help demo test test-fast lint bench bench-docs sanitize docs install clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter
 
 bench: $(VENV)/.installed-dev ## Elman beside its peers and the machine's limit (20 minutes; ARGS=--quick: one)
 	$(VENV)/bin/elman bench $(ARGS)
+
+bench-docs: $(VENV)/.installed-dev ## the whole benchmark, into docs/benchmarks.json, the chart, the page and the README
+	$(VENV)/bin/elman bench --json docs/benchmarks.json $(ARGS)
+	$(PY) benchmarks/publish.py
 
 sanitize: build/sanitize-address,undefined build/sanitize-thread ## the kernels' driver under address, undefined-behaviour and thread sanitizers
 	build/sanitize-address,undefined/elman_driver

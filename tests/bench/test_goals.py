@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from elman.bench.goals import GOALS, Limits, Verdict, fastest_peer, judge, losses
+from elman.bench.goals import GOALS
+from elman.bench.judge import Limits, Verdict, fastest_peer, judge, losses
 from elman.bench.rows import Row
 from elman.bench.summary import summary
 from tests.bench.cases import row
@@ -12,7 +13,7 @@ from tests.bench.cases import row
 
 def verdict(rows: list[Row], title: str) -> Verdict:
     """The one verdict of a group."""
-    (found,) = [verdict for verdict in judge(rows) if verdict.title.startswith(title)]
+    (found,) = [verdict for verdict in judge(rows, GOALS) if verdict.title.startswith(title)]
     return found
 
 
@@ -34,7 +35,7 @@ def test_one_thread_has_a_goal_of_its_own(ratios: tuple[float, float], threads: 
 
 def test_cells_and_thread_counts_are_judged_apart() -> None:
     rows = [row(cell=cell, threads=threads) for cell in ("lstm", "gru") for threads in (1, 2)]
-    found = [v for v in judge(rows) if v.title.startswith("training against torch, H 128")]
+    found = [v for v in judge(rows, GOALS) if v.title.startswith("training against torch, H 128")]
     assert [(v.threads, v.cell) for v in found] == [(1, "lstm"), (2, "lstm"), (1, "gru"), (2, "gru")]
 
 

@@ -119,6 +119,19 @@ def test_the_chart_has_a_panel_a_cell_and_a_line_a_mode(tmp_path: Path) -> None:
     assert len(list(root.iter(f"{SVG}circle"))) == 2 * 2 * 2
     words = [text.text or "" for text in root.iter(f"{SVG}text")]
     assert any("batches of 1 to 3, float32, 2 threads" in text for text in words)
+    assert words.count("hidden size") == 2
+
+
+def test_the_chart_names_what_it_was_measured_on(tmp_path: Path) -> None:
+    chart.draw(tmp_path / "c.svg", grid(), "a & b")
+    words = [text.text for text in ElementTree.fromstring((tmp_path / "c.svg").read_text()).iter(f"{SVG}text")]
+    assert words[1] == "a & b"
+
+
+def test_what_is_slower_is_marked_by_fractions(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "c.svg", [row(0.1), row(2.5, hidden_size=512)])
+    marks = [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "end"]
+    assert marks == ["1/8×", "1/4×", "1/2×", "1×", "2×"]
 
 
 def test_the_chart_is_legible_on_dark(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,19 @@ def test_refused(elman: Program, model: Path, tmp_path: Path) -> None:
         in elman("decompress", model, "archive").err
     )
     assert elman("compress", model, "missing").status == 1
+
+
+def test_a_model_that_cannot_compress_leaves_nothing(elman: Program, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(DATA)
+    damaged = small.model_file(("lstm",), symbols="\n abcdefh", hidden=12)
+    damaged.tensors["head.bias"][3] = float("nan")
+    model_file.save(tmp_path / "damaged", damaged)
+    model_file.save(tmp_path / "numbers", replace(damaged, vocabulary=None))
+    for name, message in (("damaged", "gives no finite scores"), ("numbers", "needs a model with a vocabulary")):
+        ended = elman("compress", name, "text")
+        assert (ended.status, ended.out) == (1, "")
+        assert message in ended.err
+        assert not (tmp_path / "text.elman").exists()
 
 
 def test_killed_half_way_the_archive_is_incomplete(elman: Program, model: Path, tmp_path: Path) -> None:

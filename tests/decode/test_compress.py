@@ -155,6 +155,8 @@ def flipped(data: bytes) -> bytes:
         (lambda d: header(d, streams=0), "x: the archive's header is damaged: 3000 tokens in 0 streams"),
         (lambda d: header(d, streams="2"), "x: the archive's header is damaged"),
         (lambda d: header(d, streams=5000), "x: the archive is damaged: "),
+        (lambda d: header(d, tokens=1 << 60), "x: the archive is damaged: "),
+        (lambda d: header(d, model=5), "x: the archive's header is damaged: a name or a checksum is no text"),
         (lambda d: d.replace(b'{"version"', b'["version"', 1), "damaged"),
     ],
 )

@@ -205,6 +205,13 @@ def test_bytes_are_whole_characters(expression: str | None) -> None:
             assert re.fullmatch(expression, text)
 
 
+def test_words_between_separators_of_several_bytes() -> None:
+    words = Lexicon(("à", "b", "bà"), "é")
+    (result,) = decode(ANY_BYTE, [[0]], Options(strategy="sample", count=300, max_length=9, constraints=(words,)))
+    assert all(re.fullmatch("(à|b|bà)(é(à|b|bà))*", output.text or "") for output in result.outputs)
+    assert len({output.text for output in result.outputs}) > 10
+
+
 def test_every_character_is_possible_in_bytes() -> None:
     from elman.decode import nfa, pattern
 
@@ -232,8 +239,10 @@ def test_every_character_is_possible_in_bytes() -> None:
         ({"constraints": (Regex("ab"),), "min_length": 3}, "cannot be met by 3 … 5 tokens"),
         ({"constraints": (Prefix("xy"),)}, "the prefix 'xy' has characters that no token writes"),
         ({"constraints": (Infix("x"),)}, "the infix 'x' has characters that no token writes"),
-        ({"constraints": (Prefix((9,)),)}, r"the prefix must be tokens 0 … 3, got \[9\]"),
-        ({"constraints": (Allowed((-1,)),)}, "the allowed tokens must be tokens 0 … 3"),
+        ({"constraints": (Prefix((9,)),)}, r"the prefix must be text, or tokens 0 … 3, got \(9,\)"),
+        ({"constraints": (Allowed((-1,)),)}, "the allowed tokens must be text, or tokens 0 … 3"),
+        ({"constraints": (Infix((0.5,)),)}, r"the infix must be text, or tokens 0 … 3, got \(0.5,\)"),
+        ({"constraints": (Prefix(5),)}, "the prefix must be text, or tokens 0 … 3, got 5"),
     ],
 )
 def test_what_can_never_be_met(options: dict[str, Any], message: str) -> None:
@@ -275,9 +284,11 @@ def test_what_the_model_makes_impossible_ends_with_that_reason() -> None:
         (r"\xg0", "2 hexadecimal digits"),
         (r"\u12", "4 hexadecimal digits"),
         ("a\\", "it ends too early"),
+        ("(" * 51 + ")" * 51, "position 50: groups are nested more than 50 deep"),
+        (5, "a regular expression is text, got 5"),
     ],
 )
-def test_expressions_that_cannot_be_read(expression: str, message: str) -> None:
+def test_expressions_that_cannot_be_read(expression: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Regex(expression)
 
@@ -290,6 +301,7 @@ def test_expressions_that_cannot_be_read(expression: str, message: str) -> None:
         (lambda: Lexicon("abc"), "a lexicon needs words"),
         (lambda: Lexicon(("a b",), " "), "a separator is one character"),
         (lambda: Lexicon(("a",), ", "), "a separator is one character"),
+        (lambda: Lexicon((1, 2)), "a lexicon needs words"),
     ],
 )
 def test_lexicons_that_are_none(make: Any, message: str) -> None:

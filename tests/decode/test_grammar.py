@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -107,6 +108,37 @@ def test_json(tokens: list[Any]) -> None:
     assert {dict, list, str} <= kinds
 
 
+@pytest.mark.parametrize("pieces", [["a", "b", "c", "ab", "bcb"], ["ab", "c", "bc", "aab"], ["aa", "bb", "cc", "abc"]])
+@pytest.mark.parametrize("name", CASES)
+def test_pieces_of_several_characters(name: str, pieces: list[str]) -> None:
+    """All that at most three pieces write and the grammar derives, and nothing else, to the last token."""
+    source, derives = CASES[name]
+    spellings = [tokens for n in range(4) for tokens in itertools.product(range(len(pieces)), repeat=n)]
+    expected = {tokens for tokens in spellings if derives("".join(pieces[t] for t in tokens))}
+    options = Options(
+        strategy="beam", width=6**4, count=6**4, max_length=4, early="never", stop_tokens=(len(pieces),),
+        constraints=(Grammar(source),),
+    )  # fmt: skip
+    if not expected:
+        return
+    (result,) = decode(uniform([*pieces, ""]), [[0]], options)
+    found = {tuple(o.tokens[:-1].tolist()) for o in result.outputs if o.reason is Reason.STOP_TOKEN}
+    assert found == expected
+    assert all(derives(output.text) for output in result.outputs)
+
+
+def test_near_the_end_pieces_are_searched_for() -> None:
+    """`tr` and `ue` have no tokens for single characters; of `a` and `aaa` three and a half fit."""
+    options = Options(max_length=2, constraints=(Grammar('s ::= "true"'),))
+    assert decode(uniform(["tr", "ue", "x"]), [[0]], options)[0].best.text == "true"
+    options = Options(max_length=4, constraints=(Grammar('s ::= "aaaaaaaaaa"'),))
+    assert decode(uniform(["a", "aaa"]), [[0]], options)[0].best.text == "a" * 10
+    with pytest.raises(ConfigError, match="derives no text of at most 3 tokens; its shortest has 10 characters"):
+        decode(uniform(["a", "aaa"]), [[0]], replace(options, max_length=3))
+    (stuck,) = decode(uniform(["ab", "c"]), [[0]], Options(max_length=50, constraints=(Grammar('s ::= "a" "c"+'),)))
+    assert stuck.best.reason is Reason.DEAD_END
+
+
 def test_sets_are_met_again() -> None:
     """A long string of a language without nesting needs few sets, wherever in the text it stands."""
     from elman.decode.grammar import Recogniser
@@ -114,7 +146,7 @@ def test_sets_are_met_again() -> None:
     spelling = Spelling.of(list("abc;"))
     recogniser = Grammar('s ::= (word ";")* word ::= [abc]+').over_grammar(spelling, Options(max_length=10_000))
     assert isinstance(recogniser, Recogniser)
-    state = np.array([recogniser.begin])
+    state = np.array([recogniser.begin()])
     for token in np.random.default_rng(0).choice([0, 1, 2], 3000):
         assert recogniser.allowed(state, 0)[0, token]
         state = recogniser.advance(state, np.array([token]))
@@ -162,9 +194,11 @@ def test_what_is_accepted_at_once_needs_no_step(strategy: Any, constraint: Any) 
         ("s ::= #x110000", "#x110000 is no character"),
         ("s ::= [z-a]", "the range z-a runs backwards"),
         ('s ::= "a" )', "a rule `name ::= …` expected"),
+        ("s ::= " + "(" * 51 + '"a"' + ")" * 51, "line 1: groups are nested more than 50 deep"),
+        (5, "a grammar is text, got 5"),
     ],
 )
-def test_grammars_that_cannot_be_read(source: str, message: str) -> None:
+def test_grammars_that_cannot_be_read(source: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Grammar(source)
 
@@ -174,7 +208,11 @@ def test_grammars_that_cannot_be_read(source: str, message: str) -> None:
     [
         ('s ::= "x"', {}, "derives no text that these tokens can write"),
         ('s ::= "a" s', {}, "derives no text that these tokens can write"),
-        ('s ::= "aabba"', {"max_length": 4}, "the grammar's shortest text has 5 tokens, at most 4 may come"),
+        (
+            's ::= "aabba"',
+            {"max_length": 4},
+            "the grammar derives no text of at most 4 tokens; its shortest has 5 characters",
+        ),
         ('s ::= "a"', {"stop_strings": ("b",)}, "leave out the stop strings"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.decode import Carried, Decoding, FusedStepper, Infix, Options, Rank, Spelling, UserRank, decode
+from elman.decode import Decoding, FusedStepper, Infix, Options, Rank, Spelling, UserRank, decode
 from elman.errors import ConfigError, DataError
 from tests.decode.small import markov
 
@@ -54,6 +54,10 @@ NAN = math.nan
         ({"temperature": "hot", "strategy": "sample"}, "temperature must be 0 or above and finite, got 'hot'"),
         ({"stop_strings": (5,)}, "stop_strings must be texts that are not empty"),
         ({"stop_strings": ("",)}, "stop_strings must be texts that are not empty"),
+        ({"bias": None}, "bias must give a number for each token that it names, got None"),
+        ({"bias": {0: "x"}}, "bias must give a number for each token"),
+        ({"ranker": "best", "strategy": "beam"}, "ranker must be a Rank, a UserRank, or have score and bound"),
+        ({"replacement": None}, "replacement must be text, got None"),
         ({"bias": {0: NAN}}, "the bias of token 0 must be a number or -inf, got nan"),
         ({"bias": {1: math.inf}}, "the bias of token 1 must be a number or -inf"),
         ({"temperature": 0.5}, "temperature is for strategy 'sample', not for 'greedy'"),
@@ -153,6 +157,11 @@ def test_nothing_but_unknown_characters_is_an_empty_prompt() -> None:
         decode(markov(4, 0), ["ßß"], Options(unknown="skip"))
 
 
+def test_options_that_are_none() -> None:
+    with pytest.raises(ConfigError, match=r"options must be Options\(…\), got \{'width': 2\}"):
+        decode(markov(4, 0), [[0]], {"width": 2})  # type: ignore[arg-type]
+
+
 def test_a_text_prompt_needs_a_spelling() -> None:
     stepper = FusedStepper(markov(3, 0), markov(3, 1), 0.5)
     stepper.spelling = None
@@ -165,6 +174,9 @@ def test_a_text_prompt_needs_a_spelling() -> None:
     [
         (lambda: Rank(coverage=-0.1), "coverage must be 0 or above, got -0.1"),
         (lambda: Rank(offset=-1.0), "offset must be 0 or above and finite, got -1.0"),
+        (lambda: Rank(alpha=NAN), "alpha must be a finite number, got nan"),
+        (lambda: Rank(bonus=math.inf), "bonus must be a finite number, got inf"),
+        (lambda: Rank(coverage=NAN), "coverage must be a finite number, got nan"),
         (lambda: Rank(coverage=0.2), "coverage is counted from attention: give attention="),
     ],
 )
@@ -197,11 +209,3 @@ def test_the_longest_token_first() -> None:
     spelling = Spelling.of(["a", "ab", "b", "", "abc"])
     assert spelling.encode("abcabab").tolist() == [4, 1, 1]
     assert spelling.text([4, 3, 2]) == "abcb"
-
-
-def test_a_carried_prompt_keeps_its_stream() -> None:
-    (result,) = decode(markov(4, 0), [[0]], Options(strategy="sample", count=2, max_length=3))
-    carried = result.outputs[1].carried
-    assert isinstance(carried, Carried)
-    assert (carried.stream, carried.draws, carried.prompt.tolist()) == (1, 3, [0])
-    np.testing.assert_array_equal(carried.text, result.outputs[1].tokens)

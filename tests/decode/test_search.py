@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from elman.decode import FusedStepper, Options, Rank, Reason, TableStepper, UserRank, decode
+from elman.decode import Decoding, FusedStepper, Options, Rank, Reason, Regex, Spelling, TableStepper, UserRank, decode
 from tests.decode.small import STEPPERS, everything, markov, network
 
 LIMIT, STOP = 5, 1
@@ -222,3 +222,26 @@ def test_coverage() -> None:
             _, state = stepper.step(np.array([token]), state)
         expected = output.log_probability / (8 / 6) ** 0.5 + 0.3 * np.log(np.minimum(attention(state), 1)).sum()
         assert output.rank == pytest.approx(expected)
+
+
+def test_what_nothing_can_follow_ends_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where length makes ranks worse, a bound must not count on a token more: behind b and c all tokens are used."""
+    monkeypatch.setattr("elman.decode.exact._TOGETHER", 1)
+    stepper = TableStepper([[0, 0.6, 0.4], [0.55, 0, 0.45], [0.1, 0.9, 0]], Spelling.of("abc"))
+    options = Options(
+        strategy="exact", max_length=5, no_repeat_ngram=1, constraints=(Regex("[abc]*"),), ranker=Rank(alpha=-2.0)
+    )
+    (result,) = decode(stepper, [[0]], options)
+    assert (result.best.text, result.best.reason, result.proved) == ("cb", Reason.CONSTRAINT, True)
+    assert result.best.rank == pytest.approx(np.log(0.36) * (7 / 6) ** 2)
+
+
+def test_what_a_beam_has_shown_stands_even_in_a_dead_end() -> None:
+    """b c a is stuck at once and likelier than b c c b b, which is stuck later: none of that is shown."""
+    stepper = TableStepper([[0, 1, 0], [0, 0.23, 0.77], [0.39, 0.2, 0.41]], Spelling.of("abc"))
+    options = Options(strategy="beam", width=2, max_length=9, constraints=(Regex("[abc]{9}"),), no_repeat_ngram=2)
+    decoding = Decoding(stepper, [[0]], options)
+    shown = [token for decided in decoding for token in decided.tokens.tolist()]
+    best = decoding.results()[0].best
+    assert (best.text, best.reason) == ("bca", Reason.DEAD_END)
+    assert shown == best.tokens.tolist()

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.decode import CallableStepper, FusedStepper, ModelStepper, Options, Spelling, TableStepper, decode
+from elman.decode import CallableStepper, FusedStepper, ModelStepper, Options, Reason, Spelling, TableStepper, decode
+from elman.decode.steppers import NoState
 from elman.errors import ConfigError, DataError, ShapeError
 from elman.runtime import Model
 from tests.decode.small import markov, model, model_file, network, predictions
@@ -54,12 +55,53 @@ def test_tables_that_are_none(table: Any, error: type[Exception], message: str) 
         ([[-np.inf] * 4], DataError, "the stepper gave -inf for every token of sequence 0: nothing can come"),
         ([[0.0, 0.0, 0.0, 0.0]], DataError, "probabilities of sequence 0 sum to 4, expected 1; .* normalise=True"),
         ([[-9.0] * 4], DataError, "expected 1"),
+        ([["a", "b", "c", "d"]], DataError, "the stepper must give numbers, got <U1"),
+        (np.zeros((1, 4), complex), DataError, "the stepper must give numbers, got complex128"),
     ],
 )
 @pytest.mark.parametrize("strategy", ["greedy", "sample", "beam", "exact"])
 def test_what_a_users_stepper_may_not_give(given: Any, error: type[Exception], message: str, strategy: Any) -> None:
     with pytest.raises(error, match=message):
         decode(CallableStepper(lambda t, s: (given, s), 4), [[0]], Options(strategy=strategy))
+
+
+def test_a_function_that_gives_no_state() -> None:
+    with pytest.raises(ConfigError, match=r"must give \(log-probabilities, state\), got ndarray"):
+        decode(CallableStepper(lambda t, s: np.zeros((1, 4)), 4), [[0]])  # type: ignore[arg-type, return-value]
+
+
+def test_probabilities_that_round_above_one_do_not_lengthen() -> None:
+    """1e-7 above log 1 at every step would make the longest sequence the best."""
+    stepper = CallableStepper(lambda t, s: ([[1e-7, -20.0]] * len(t), s), 2)
+    (result,) = decode(stepper, [[0]], Options(strategy="exact", max_length=9, stop_tokens=(0,)))
+    assert (result.best.tokens.tolist(), result.best.log_probability) == ([0], 0.0)
+
+
+class Scores:
+    """Scores that are no log-probabilities: going on may make a sequence better."""
+
+    size, normalised = 2, False
+
+    def start(self, batch: int) -> NoState:
+        return NoState()
+
+    def step(self, tokens: Any, state: Any) -> Any:
+        return np.array([[0.0, -1.0], [3.0, -5.0]])[tokens], state
+
+
+def test_scores_above_zero_prove_nothing() -> None:
+    for options in ({"strategy": "exact"}, {"strategy": "beam", "width": 4}):
+        with pytest.raises(DataError, match="a score of 3, and nothing can be proved where scores exceed 0"):
+            decode(Scores(), [[0]], Options(max_length=4, **options))  # type: ignore[arg-type]
+    (result,) = decode(Scores(), [[0]], Options(strategy="beam", width=16, max_length=4, early="never"))
+    assert (result.best.tokens.tolist(), result.best.rank) == ([1, 0, 1, 0], 4.0)
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "sample", "beam", "exact"])
+def test_a_product_of_experts_that_agree_on_nothing(strategy: Any) -> None:
+    stepper = FusedStepper(TableStepper([[1, 0], [1, 0]]), TableStepper([[0, 1], [0, 1]]), 1.0)
+    (result,) = decode(stepper, [[0]], Options(strategy=strategy, max_length=3))
+    assert (result.best.tokens.tolist(), result.best.reason) == ([], Reason.DEAD_END)
 
 
 def test_a_stepper_of_ones_own_is_checked_too() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from elman.bench.goals import fastest_peer
+from elman.bench.judge import fastest_peer
 from elman.bench.rows import Row
 from elman.errors import DataError
 from elman.formats.atomic import atomic_write
@@ -18,13 +18,14 @@ _NAMES = {"lstm": "LSTM", "gru": "GRU", "elman": "Elman"}
 _SERIES = (("train", "training"), ("infer", "inference"))  # modes, which are styles too, and their names
 _PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 _WIDTH, _HEIGHT = 250, 220  # of a panel, in pixels
-_LEFT, _TOP, _GAP, _BOTTOM = 48, 58, 22, 62
-_MARKS = (0.5, 1, 2, 4, 8, 16, 32, 64)
+_LEFT, _TOP, _GAP, _BOTTOM = 58, 80, 22, 80
+_MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64)
 
 # Greys and colours that stand out from white and from black; a reader's dark scheme brightens the words.
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #404040 }
-.title { font-size: 14px; font-weight: 600 } .end { text-anchor: end } .middle { text-anchor: middle }
+.title { font-size: 14px; font-weight: 600 } .small { font-size: 11px }
+.end { text-anchor: end } .middle { text-anchor: middle }
 .grid { stroke: #808080; stroke-opacity: .25 } .even { stroke: #808080; stroke-width: 1.5 }
 .train { stroke: #2f7ed8; fill: #2f7ed8 } .infer { stroke: #e07b00; fill: #e07b00 }
 .band { fill-opacity: .2; stroke: none } .median { fill: none; stroke-width: 2.5 } .dot { stroke: none }
@@ -40,8 +41,10 @@ class Line:
     points: tuple[tuple[int, float, float, float], ...]
 
 
-def draw(path: Path, rows: Sequence[Row]) -> None:
+def draw(path: Path, rows: Sequence[Row], about: str = "") -> None:
     """Draw the float32 rows of the largest number of threads; written whole or not at all.
+
+    `about` is a line below the heading: what was measured on.
 
     Raises:
         DataError: there are no such rows.
@@ -54,7 +57,7 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
     threads = max(row.threads for row in chosen)
     chosen = [row for row in chosen if row.threads == threads]
     with atomic_write(path) as file:
-        file.write("\n".join(_svg(chosen, threads)).encode())
+        file.write("\n".join(_svg(chosen, _heading(chosen, threads), about)).encode())
 
 
 def lines(rows: Sequence[Row], cell: str) -> list[Line]:
@@ -70,36 +73,40 @@ def lines(rows: Sequence[Row], cell: str) -> list[Line]:
     return found
 
 
-def _svg(rows: Sequence[Row], threads: int) -> Iterator[str]:
+def _svg(rows: Sequence[Row], heading: str, about: str) -> Iterator[str]:
     panels = {name: lines(rows, cell) for cell, name in _NAMES.items() if lines(rows, cell)}
     width = _LEFT + len(panels) * (_WIDTH + _GAP)
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_TOP + _HEIGHT + _BOTTOM}" role="img" '
         f'width="{width}"><style>{_STYLE}</style>'
     )
-    yield f'<text class="title" x="{_LEFT}" y="20">{_heading(rows, threads)}</text>'
+    yield f'<text class="title" x="{_LEFT}" y="20">{escape(heading)}</text>'
+    yield f'<text class="small" x="{_LEFT}" y="38">{escape(about)}</text>'
     scale = _Scale(rows, panels)
     for index, (name, series) in enumerate(panels.items()):
         yield f'<g transform="translate({_LEFT + index * (_WIDTH + _GAP)} {_TOP})">'
         yield from _panel(name, series, scale, labelled=index == 0)
         yield "</g>"
-    x = _LEFT
+    yield from _legend(rows)
+    yield "</svg>\n"
+
+
+def _legend(rows: Sequence[Row]) -> Iterator[str]:
+    x, y = _LEFT, _TOP + _HEIGHT + 66
     for mode, name in _SERIES:
         peers = [label for peer, label in _PEERS.items() if any((row.mode, row.peer) == (mode, peer) for row in rows)]
         if peers:
             label = f"{name}, against {'the faster of ' * (len(peers) > 1)}{' and '.join(peers)}"
-            y = _TOP + _HEIGHT + 50
             yield f'<rect class="{mode}" x="{x}" y="{y - 9}" width="10" height="10"/>'
             yield f'<text x="{x + 16}" y="{y}">{escape(label)}</text>'
             x += 30 + round(6.4 * len(label))
-    yield "</svg>\n"
 
 
 def _heading(rows: Sequence[Row], threads: int) -> str:
     batches = sorted({row.batch for row in rows})
     over = f"batches of {batches[0]} to {batches[-1]}" if len(batches) > 1 else f"batches of {batches[0]}"
     on = f"{threads} thread{'s' if threads > 1 else ''}"
-    return escape(f"Times faster, by hidden size: median and range over {over}, float32, {on}")
+    return f"Times faster: median and range over {over}, float32, {on}"
 
 
 class _Scale:
@@ -132,9 +139,10 @@ def _panel(name: str, series: Sequence[Line], scale: _Scale, labelled: bool) -> 
         y = scale.y(mark)
         yield f'<line class="{"even" if mark == 1 else "grid"}" x1="0" x2="{_WIDTH}" y1="{y}" y2="{y}"/>'
         if labelled:
-            yield f'<text class="end" x="-8" y="{y + 4}">{mark:g}×</text>'
+            yield f'<text class="end" x="-8" y="{y + 4}">{_fraction(mark)}×</text>'
     for size in scale.sizes:
         yield f'<text class="middle" x="{scale.x(size)}" y="{_HEIGHT + 18}">{size}</text>'
+    yield f'<text class="middle" x="{_WIDTH / 2}" y="{_HEIGHT + 38}">hidden size</text>'
     for line in series:
         places = [(scale.x(size), *map(scale.y, ratios)) for size, *ratios in line.points]
         band = [(x, most) for x, _, _, most in places] + [(x, least) for x, least, _, _ in reversed(places)]
@@ -142,6 +150,10 @@ def _panel(name: str, series: Sequence[Line], scale: _Scale, labelled: bool) -> 
         yield f'<polyline class="{line.style} median" points="{_joined([(x, y) for x, _, y, _ in places])}"/>'
         for x, _, y, _ in places:
             yield f'<circle class="{line.style} dot" cx="{x}" cy="{y}" r="3.5"/>'
+
+
+def _fraction(mark: float) -> str:
+    return f"{mark:g}" if mark >= 1 else f"1/{1 / mark:g}"
 
 
 def _joined(points: Sequence[tuple[float, float]]) -> str:

@@ -35,9 +35,13 @@ class Report:
     peers: Mapping[str, str]
     rows: list[Row] = field(default_factory=list)
 
+    def about(self) -> str:
+        """Machine and peers, in a line."""
+        return ", ".join(f"{name} {value}" for name, value in {**self.machine, **self.peers}.items())
+
     def heading(self) -> Iterator[str]:
         """Machine, peers and ceilings, in lines."""
-        yield ", ".join(f"{name} {value}" for name, value in {**self.machine, **self.peers}.items())
+        yield self.about()
         for dtype, rates in self.ceilings.compute.items():
             yield f"{dtype:8} {_by_threads(rates, 'GFLOP/s')}"
         for level, rates in self.ceilings.bandwidth.items():
@@ -45,16 +49,17 @@ class Report:
             yield f"{level:8} {_by_threads(rates, 'GB/s')}" + (f" ({size >> 10:,} KiB)" if size else "")
 
     def save(self, path: Path) -> None:
-        """Write everything as JSON, whole or not at all."""
-        content = {
+        """Write everything as JSON, whole or not at all; a line for each row."""
+        facts = {
             "elman": __version__,
             "machine": self.machine,
             "peers": self.peers,
             "ceilings": asdict(self.ceilings),
-            "rows": [asdict(row) for row in self.rows],
         }
+        lines = [f'"{name}": {json.dumps(value, allow_nan=False)}' for name, value in facts.items()]
+        rows = ",\n".join(json.dumps(asdict(row), allow_nan=False) for row in self.rows)
         with atomic_write(path) as file:
-            file.write((json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+            file.write(("{\n" + ",\n".join([*lines, f'"rows": [\n{rows}\n]']) + "\n}\n").encode())
 
 
 def load(path: Path) -> Report:

@@ -65,6 +65,11 @@ class Row(Case):
     difference: float | None = None
     refused: str | None = None
 
+    @property
+    def case(self) -> Case:
+        """The case alone."""
+        return Case(**{name: getattr(self, name) for name in Case.__dataclass_fields__})
+
     @classmethod
     def refuse(cls, case: Case, peer: str, reason: str, apart: float | None = None) -> Row:
         """A row that says why there is no time."""

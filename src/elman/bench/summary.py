@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from elman.bench.goals import Verdict, judge, losses, reaches
+from elman.bench.goals import GOALS
+from elman.bench.judge import Verdict, judge, losses, reaches
 from elman.bench.rows import Row
 
 _MOST_LOSSES = 20
@@ -13,7 +14,7 @@ _MOST_LOSSES = 20
 
 def summary(rows: Sequence[Row]) -> Iterator[str]:
     """All lines. A figure below its goal is marked with ✗."""
-    for title, verdicts in groupby(judge(rows), key=lambda verdict: verdict.title):
+    for title, verdicts in groupby(judge(rows, GOALS), key=lambda verdict: verdict.title):
         yield f"\n{title}"
         yield from map(_verdict, verdicts)
     yield from _throughput(rows)

@@ -56,7 +56,7 @@ def bench(
     for text in summary(report.rows):
         print(text)
     if chart:
-        draw(chart, report.rows)
+        draw(chart, report.rows, report.about())
         say(f"the chart: {chart}")
     return ExitStatus.OK
 

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from elman.cli.progress import say
 from elman.cli.status import ExitStatus
 from elman.decode import compress as coding
-from elman.errors import ConfigError
+from elman.errors import ConfigError, ElmanError
 from elman.formats.atomic import atomic_write
 from elman.runtime import load
 
@@ -38,7 +38,11 @@ def compress(
     model, data = load(run), file.read_bytes()
     _refuse_to_replace(target, overwrite, "the archive")
     with target.open("wb") as archive:
-        coding.compress(model, data, archive, _progress())
+        try:
+            coding.compress(model, data, archive, _progress())
+        except ElmanError:
+            target.unlink()
+            raise
         written = archive.tell()
     share = f", {8 * written / len(data):.3f} bits for each of its bytes" if data else ""
     say(f"{target}: {len(data):,} bytes became {written:,}{share}")

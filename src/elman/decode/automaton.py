@@ -142,35 +142,24 @@ def containing(infix: Sequence[int], symbols: int) -> Automaton:
     return Automaton.make(following, accept)
 
 
-def words(texts: Sequence[Sequence[int]], separator: Sequence[int] | None, symbols: int) -> Automaton:
-    """One of the texts, or several of them with a separator between: a prefix tree."""
+def words(texts: Sequence[Sequence[int]], separator: Sequence[int], symbols: int) -> Automaton:
+    """One of the texts, or several of them with the separator, which none of them contains, between: a prefix tree."""
     rows: list[dict[int, int]] = [{}, {}]
-    accept = [False, False]
 
     def insert(text: Sequence[int], state: int) -> int:
         for symbol in text:
             if symbol not in rows[state]:
                 rows.append({})
-                accept.append(False)
                 rows[state][symbol] = len(rows) - 1
             state = rows[state][symbol]
         return state
 
-    ends = {insert(text, BEGIN) for text in texts}
-    for end in ends:
-        accept[end] = True
-    following = np.zeros((len(rows), symbols), np.int32)
+    ends = sorted({insert(text, BEGIN) for text in texts})
+    if separator:
+        for end in ends:
+            rows[insert(separator[:-1], end)][separator[-1]] = BEGIN
+    following, accept = np.zeros((len(rows), symbols), np.int32), np.zeros(len(rows), bool)
     for state, row in enumerate(rows):
-        for symbol, target in row.items():
-            following[state, symbol] = target
-    if separator is not None:
-        return _repeated(following, np.array(accept), sorted(ends), separator)
-    return Automaton.make(following, np.array(accept))
-
-
-def _repeated(following: Table, accept: Booleans, ends: list[int], separator: Sequence[int]) -> Automaton:
-    (symbol,) = separator
-    if following[ends, symbol].any():
-        raise ConfigError("the separator of a lexicon stands inside a word, right behind another word")
-    following[ends, symbol] = BEGIN
+        following[state, list(row)] = list(row.values())
+    accept[ends] = True
     return Automaton.make(following, accept)

@@ -109,21 +109,14 @@ class Beam:
         """Continue hypotheses by the picks: into the pools, or into the next beam."""
         following = self.live.select(picks.rows) if len(picks) else self.live.without_rows()
         nodes = self._add_nodes(picks, "finished" if finishing else "kept")
-        at = picks.rows, picks.tokens
-        codes = None
+        at, codes = (picks.rows, picks.tokens), None
         if len(picks):
             codes = self.engine.advance(following, picks.tokens, log_probabilities[at], scores[at])
         if finishing:
             assert codes is not None
             self._offer(following, codes, picks.keys if self.options.stochastic else None)
-            return
-        group, keys = self._group[picks.rows], picks.keys
-        if codes is not None and codes.any():  # ends that could not be foreseen by looking at the tokens alone
-            ended, rest = np.flatnonzero(codes), np.flatnonzero(codes == 0)
-            self._offer(following.select(ended), codes[ended])
-            following = following.select(rest) if len(rest) else following.without_rows()
-            group, nodes, keys = group[rest], nodes[rest], keys[rest]
-        self.live, self._group, self._node, self._key = following, group, nodes, keys
+        else:
+            self.live, self._group, self._node, self._key = following, self._group[picks.rows], nodes, picks.keys
 
     def _offer(self, live: Live, codes: Integers, keys: Floats | None = None) -> None:
         offer(self.engine, self.pools, live, codes, keys)
@@ -174,7 +167,7 @@ class Beam:
         tokens: list[int] = []
         for owner, pool in self.pools.items():
             rivals = list(self.live.written[self.live.owner == owner])
-            rivals += [output.tokens for output in pool.outputs[:1]]
+            rivals += [output.tokens for output in pool.result()[:1]]
             shown = self._shown[owner]
             shortest = min(map(len, rivals), default=0)
             if shortest <= shown:

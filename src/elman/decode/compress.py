@@ -80,6 +80,8 @@ def decompress(model: Model, data: bytes, source: str, progress: Callable[[float
     counts = [about[name] for name in ("tokens", "streams")]
     if not all(type(count) is int and count >= least for count, least in zip(counts, (0, 1), strict=True)):
         raise FormatError(f"{source}: the archive's header is damaged: {counts[0]} tokens in {counts[1]} streams")
+    if not all(isinstance(about[name], str) for name in ("model", "isa", "sha256")):
+        raise FormatError(f"{source}: the archive's header is damaged: a name or a checksum is no text")
     if about["model"] != fingerprint(model):
         raise FormatError(f"{source}: another model compressed this, {about['model'][:12]}; name that one")
     if about["isa"] not in available_isas():
@@ -88,7 +90,7 @@ def decompress(model: Model, data: bytes, source: str, progress: Callable[[float
         with forced_isa(about["isa"]):
             tokens = _decoded(_stepper(model), frames[1:], about["tokens"], about["streams"], progress)
         restored = _written(tokens, zlib.decompress(frames[0]), _vocabulary(model))
-    except (IndexError, ValueError, struct.error, zlib.error) as error:
+    except (IndexError, ValueError, MemoryError, struct.error, zlib.error) as error:
         raise FormatError(f"{source}: the archive is damaged: {error}") from None
     if hashlib.sha256(restored).hexdigest() != about["sha256"]:
         raise FormatError(f"{source}: what came out is not what went in: damaged, or this machine rounds differently")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Protocol
 
 import numpy as np
@@ -99,7 +100,7 @@ class Lexicon:
     separator: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.words, str) or not self.words or not all(self.words):
+        if isinstance(self.words, str) or not self.words or not all(isinstance(w, str) and w for w in self.words):
             raise ConfigError("a lexicon needs words, none of them empty")
         if len(self.separator) > 1 or (self.separator and any(self.separator in word for word in self.words)):
             raise ConfigError(f"a separator is one character that stands in no word, got {self.separator!r}")
@@ -107,8 +108,7 @@ class Lexicon:
     def over_text(self, alphabet: Alphabet) -> Automaton:
         """A prefix tree of the words that can be written."""
         written = [symbols for word in self.words if (symbols := alphabet.symbols(word)) is not None]
-        between = alphabet.symbols(self.separator) if self.separator else None
-        return automata.words(written, between, alphabet.size)
+        return automata.words(written, alphabet.symbols(self.separator) or (), alphabet.size)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,6 @@ def _written(alphabet: Alphabet, text: str | Sequence[int], what: str) -> list[i
 
 
 def _in_range(tokens: str | Sequence[int], size: int, what: str) -> list[int]:
-    values = [int(token) for token in tokens]
-    if any(not 0 <= token < size for token in values):
-        raise ConfigError(f"{what} must be tokens 0 … {size - 1}, got {values}")
-    return values
+    if not isinstance(tokens, tuple | list) or not all(isinstance(t, Integral) and 0 <= int(t) < size for t in tokens):
+        raise ConfigError(f"{what} must be text, or tokens 0 … {size - 1}, got {tokens!r}")
+    return [int(token) for token in tokens]

@@ -44,6 +44,8 @@ class Decoding:
     def __init__(
         self, stepper: Stepper, prompts: Sequence[Prompt], options: Options, spelling: Spelling | None = None
     ) -> None:
+        if not isinstance(options, Options):
+            raise ConfigError(f"options must be Options(…), got {options!r}")
         if isinstance(options.seed, tuple) and len(options.seed) != len(prompts):
             raise ConfigError(f"{len(prompts)} prompts need as many seeds, or one; got {len(options.seed)}")
         engine = Engine(stepper, options, spelling)

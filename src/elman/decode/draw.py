@@ -106,7 +106,7 @@ class Drawing:
         engine = self.engine
         log_probabilities, scores = engine.expand(self.live)
         tokens, chances = self._greedy(scores) if self._uniforms is None else self._drawn(scores)
-        if engine.may_block and not (possible := chances > -np.inf).all():
+        if engine.may_stick and not (possible := chances > -np.inf).all():
             self._stick(possible)
             kept = np.flatnonzero(possible)
             if not len(kept):

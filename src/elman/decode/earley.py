@@ -70,6 +70,7 @@ class EarleySet:
         waiting: by rule, the items behind that rule's name: what a completion of it leads to.
         edges: (low, high, target item, units still needed behind it).
         accepted: whether the text may end here.
+        need: units at least from here to an end.
     """
 
     def __init__(self, number: int, kernel: frozenset[Item], rules: Rules, sets: list[EarleySet]) -> None:
@@ -95,6 +96,7 @@ class EarleySet:
             for state, origin in self._items
             for low, high, target in rules.edges[state]
         ]
+        self.need = 0 if self.accepted else min((1 + need for _, _, _, need in self.edges), default=FAR)
 
     def _visit(self, item: Item) -> None:
         (state, origin), rules = item, self._rules

@@ -26,6 +26,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_DEEPEST = 50  # groups within groups
 _TIMES = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 
 
@@ -44,6 +45,8 @@ def parse(source: str) -> dict[str, Pattern]:
     Raises:
         ConfigError: it cannot be read, with the line; or a name has no rule, or two.
     """
+    if not isinstance(source, str):
+        raise ConfigError(f"a grammar is text, got {source!r}")
     return _Reader(source).rules()
 
 
@@ -51,7 +54,7 @@ class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source
         self.tokens = list(self._split())
-        self.at = 0
+        self.at = self.depth = 0
 
     def _split(self) -> Iterator[Token]:
         for match in _TOKEN.finditer(self.source):
@@ -128,7 +131,11 @@ class _Reader:
         if token.kind == "set":
             return regex.parse(re.sub(r"#x([0-9A-Fa-f]+)", lambda m: f"\\U{int(m.group(1), 16):08x}", token.text))
         if token.text == "(":
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                self.refuse(f"groups are nested more than {_DEEPEST} deep", token)
             inner = self.either()
+            self.depth -= 1
             if self.peek().text != ")":
                 self.refuse("'(' without its ')'", token)
             self.take()

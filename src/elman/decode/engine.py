@@ -14,7 +14,7 @@ from elman.decode.results import CONSTRAINT, DEAD_END, GOES_ON, LENGTH, STOP_STR
 from elman.decode.roles import Booleans, Floats, Integers, Stepper
 from elman.decode.spelling import Spelling
 from elman.decode.steppers import checked
-from elman.errors import ConfigError
+from elman.errors import ConfigError, DataError
 
 
 class Engine:
@@ -45,6 +45,10 @@ class Engine:
         self._adjust = Adjustment(options, self.size) if options.adjusts else None
         self.may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
         self.may_block |= any(value == -np.inf for value in options.bias.values())
+        self.may_stick = self.may_block or self.adjusts  # enormous penalties and products of experts can forbid all
+        self._must_fall = not self._is_normalised and (
+            options.strategy == "exact" or (options.strategy == "beam" and options.early == "proved")
+        )
         self.origins: list[Carried] = []
 
     def at_once(self, live: Live) -> Integers:
@@ -64,6 +68,11 @@ class Engine:
         log_probabilities, live.state = self.stepper.step(live.last, live.state)
         if not self._is_checked:
             log_probabilities = checked(log_probabilities, len(live), self.size, self._is_normalised)
+        if self._must_fall and log_probabilities.max() > 0:
+            raise DataError(
+                f"the stepper gives a score of {log_probabilities.max():.4g}, and nothing can be proved where scores "
+                "exceed 0: take log-probabilities, or a beam with early='first' or 'never'"
+            )
         scores = log_probabilities
         if self._adjust is not None:
             scores = self._adjust(scores, live.counts, live.seen)

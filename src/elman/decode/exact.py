@@ -102,14 +102,8 @@ class Exact:
         count = min(_TOGETHER, self.engine.options.budget - self._steps[owner])
         rows, tokens = top.rows[:count], top.tokens[:count]
         following = top.live.select(rows)
-        codes = self.engine.advance(following, tokens, top.log_probabilities[:count], top.scores[:count])
+        self.engine.advance(following, tokens, top.log_probabilities[:count], top.scores[:count])
         top.keep(slice(count, None))
-        if codes is not None and codes.any():
-            ended = np.flatnonzero(codes)
-            offer(self.engine, self.pools, following.select(ended), codes[ended])
-            if codes.all():
-                return
-            following = following.select(np.flatnonzero(codes == 0))
         self._expand(owner, following)
 
     def _expand(self, owner: int, live: Live) -> None:

@@ -20,7 +20,11 @@ from elman.errors import ConfigError
 class Part(Protocol):
     """One constraint, or several compiled into one. States are numbers, one for each sequence."""
 
-    begin: int
+    first: int  # the state of a text that has not begun
+
+    def begin(self) -> int:
+        """The first state, or ConfigError where no text is as long as it must be, and not longer."""
+        ...
 
     def allowed(self, states: Integers, length: int, /) -> Booleans:
         """[B, V]: tokens after which the constraint can still be met within the longest length."""
@@ -62,7 +66,7 @@ class Tables:
         ConfigError: the constraints cannot be met at all.
     """
 
-    begin = BEGIN
+    first = BEGIN
 
     def __init__(self, automaton: Automaton, options: Options) -> None:
         self._limit, self._least = options.max_length, options.min_length
@@ -76,8 +80,17 @@ class Tables:
         self._final = automaton.stopped | (automaton.accept if options.stop_when_accepted else final)
         self._ends = self._final[following]
         self._early = self._before_least()
+        if self._distance[BEGIN] == FAR:
+            raise ConfigError("the constraints match nothing that these tokens can write: they can never be met")
+
+    def begin(self) -> int:
+        """See `Part`."""
         if not self._alive(0)[BEGIN]:
-            raise ConfigError(self._why(options))
+            raise ConfigError(
+                f"the constraints cannot be met by {self._least} … {self._limit} tokens; "
+                f"the shortest text that meets them has {self._distance[BEGIN]}"
+            )
+        return BEGIN
 
     def _before_least(self) -> list[Booleans]:
         """For each length below the least: states from which an end can be reached that is neither early nor late."""
@@ -89,14 +102,6 @@ class Tables:
     def _alive(self, length: int) -> Booleans:
         """[S]: states in which a text of this length can still be finished."""
         return self._early[length] if length < self._least else self._distance <= self._limit - length
-
-    def _why(self, options: Options) -> str:
-        if self._distance[BEGIN] == FAR:
-            return "the constraints match nothing that these tokens can write: they can never be met"
-        return (
-            f"the constraints cannot be met by {options.min_length} … {options.max_length} tokens; "
-            f"the shortest text that meets them has {self._distance[BEGIN]}"
-        )
 
     def allowed(self, states: Integers, length: int) -> Booleans:
         """See `Part`."""
@@ -139,7 +144,6 @@ class Force:
 
     def __init__(self, parts: list[Part]) -> None:
         self.parts = parts
-        self.begin = tuple(part.begin for part in parts)
 
     @classmethod
     def of(cls, options: Options, size: int, spelling: Spelling | None) -> Force | None:
@@ -160,6 +164,19 @@ class Force:
                 raise ConfigError("a grammar says itself where the text ends: leave out the stop strings")
             parts.append(grammar.over_grammar(needs_spelling(spelling, "a grammar"), options))
         return cls(parts)
+
+    def behind(self, tokens: Integers) -> list[int]:
+        """The state of a text: of one that begins, or of one that goes on.
+
+        Raises:
+            ConfigError: no text that begins here can be as long as it must be.
+        """
+        if not len(tokens):
+            return [part.begin() for part in self.parts]
+        states = np.array([[part.first for part in self.parts]], np.int64)
+        for token in tokens:
+            states = self.advance(states, token[None])
+        return states[0].tolist()  # type: ignore[no-any-return]
 
     def allowed(self, states: Integers, length: int) -> Booleans:
         """[B, V], memory that the caller may change."""

@@ -17,6 +17,7 @@ from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
 
 _MOST_SETS = 1_000_000
+_NEAR = 12  # tokens before the longest length from which on it is searched what pieces of several units can still write
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,11 @@ class Grammar:
 class Recogniser:
     """A grammar in force over tokens; a `Part`.
 
+    What a text still needs is known in units. Where every unit has a token of its own, that many tokens suffice; fewer
+    may do where tokens write several, which is found out by search near the longest length.
+
     Raises:
-        ConfigError: no text that these tokens can write follows the grammar, or none that is short enough.
+        ConfigError: no text that these tokens can write follows the grammar.
     """
 
     def __init__(self, rules: Rules, spelling: Spelling, options: Options) -> None:
@@ -45,25 +49,35 @@ class Recogniser:
         lengths = np.array([len(units) for units in self._units])
         self._single, self._longer = np.flatnonzero(lengths == 1), np.flatnonzero(lengths > 1).tolist()
         self._unit = np.array([self._units[token][0] for token in self._single], np.int64)
+        self._longest = int(lengths.max())
+        self._has_all = {unit for units in self._units for unit in units} == set(self._unit.tolist())
         self._limit, self._least = options.max_length, options.min_length
         self._ends_when_accepted, self._has_stops = options.stop_when_accepted, bool(options.stop_tokens)
         self._sets: list[EarleySet] = []
         self._number: dict[frozenset[Item], int] = {}
         self._next: dict[tuple[int, int], int] = {}
         self._needs: dict[int, Integers] = {}
+        self._free: dict[int, tuple[int, Booleans]] = {}
+        self._fits_in: dict[tuple[int, int], bool] = {}
         self._ends: dict[int, Booleans] = {}
-        self.begin = self._intern(frozenset({(rules.begin[rules.first], ROOT)}))
-        shortest = rules.needs[rules.begin[rules.first]]
-        if shortest >= FAR:
+        self.first = self._intern(frozenset({(rules.begin[rules.first], ROOT)}))
+        if self._sets[self.first].need >= FAR:
             raise ConfigError("the grammar derives no text that these tokens can write: it can never be met")
-        if shortest > self._limit and max(map(len, self._units)) == 1:
-            raise ConfigError(f"the grammar's shortest text has {shortest} tokens, at most {self._limit} may come")
+
+    def begin(self) -> int:
+        """See `Part`."""
+        if not self._fits(self.first, self._limit):
+            units = "bytes" if self._rules.nfa.is_bytes else "characters"
+            raise ConfigError(
+                f"the grammar derives no text of at most {self._limit} tokens; "
+                f"its shortest has {self._sets[self.first].need} {units}"
+            )
+        return self.first
 
     def allowed(self, states: Integers, length: int) -> Booleans:
         """See `Part`."""
-        needs = np.stack([self._needed(state) for state in states.tolist()])
-        allowed: Booleans = needs <= self._limit - length - 1
-        return allowed
+        room = self._limit - length - 1
+        return np.array([self._fitting(state, room) for state in states.tolist()])
 
     def ends(self, states: Integers, length: int) -> Booleans:
         """See `Part`."""
@@ -124,16 +138,39 @@ class Recogniser:
                 tokens = self._single[(self._unit >= low) & (self._unit <= high)]
                 needs[tokens] = np.minimum(needs[tokens], need)
             for token in self._longer:
-                needs[token] = self._least_behind(state, token)
+                after = self._behind(state, token)
+                needs[token] = self._sets[after].need if after >= 0 else FAR
             self._needs[state] = needs
         return self._needs[state]
 
-    def _least_behind(self, state: int, token: int) -> int:
-        after = self._behind(state, token)
-        if after < 0:
-            return FAR
-        found = self._sets[after]
-        return 0 if found.accepted else min((1 + need for _, _, _, need in found.edges), default=FAR)
+    def _fitting(self, state: int, room: int) -> Booleans:
+        """For each token, whether `room` more can bring the text to an end."""
+        if state not in self._free:
+            needs = self._needed(state)
+            self._free[state] = int(needs[needs < FAR].max(initial=0)), needs < FAR
+        farthest, free = self._free[state]
+        if farthest <= room and self._has_all:
+            return free
+        needs = self._needed(state)
+        fitting: Booleans = needs <= (room if self._has_all else 0)
+        for token in np.flatnonzero(~fitting & (needs <= room * self._longest)).tolist():
+            fitting[token] = self._fits(self._behind(state, token), room)
+        return fitting
+
+    def _fits(self, state: int, room: int) -> bool:
+        """Whether at most `room` tokens lead from a set to an end; far from the longest length, as far as is known."""
+        need = self._sets[state].need
+        if need == 0 or need > room * self._longest:
+            return need == 0
+        if self._has_all and (need <= room or room > _NEAR):
+            return need <= room
+        if room > _NEAR:
+            return True
+        key = state, room
+        if key not in self._fits_in:
+            tokens = np.flatnonzero(self._needed(state) <= (room - 1) * self._longest).tolist()
+            self._fits_in[key] = any(self._fits(self._behind(state, token), room - 1) for token in tokens)
+        return self._fits_in[key]
 
     def _ending(self, state: int) -> Booleans:
         """For each token, whether nothing may come behind it."""

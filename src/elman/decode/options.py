@@ -41,7 +41,7 @@ class Options:
         repetition_penalty: multiplies the log-probabilities of tokens in prompt or text so far; 1 is off.
         frequency_penalty: taken off a token's log-probability for each time it stands in the text so far.
         presence_penalty: taken off once if it stands there at all.
-        no_repeat_ngram: no n tokens stand twice in prompt and text; 0 is off.
+        no_repeat_ngram: no n tokens stand twice in prompt and text, a stop token at its end left aside; 0 is off.
         bias: added to the log-probability of a token; -inf forbids it.
         width: of the beam.
         groups: beams of width / groups each that differ; 1 is off.
@@ -120,6 +120,13 @@ def _wrong_kinds(o: Options) -> Iterator[str]:
     for name, (_, _, says) in _RANGES.items():
         if not isinstance(getattr(o, name), Real):
             yield f"{name} must be {says}, got {getattr(o, name)!r}"
+    if not isinstance(o.bias, Mapping) or not all(isinstance(value, Real) for value in o.bias.values()):
+        yield f"bias must give a number for each token that it names, got {o.bias!r}"
+        return
+    if not all(hasattr(o.ranker, name) for name in ("score", "bound")):
+        yield f"ranker must be a Rank, a UserRank, or have score and bound, got {o.ranker!r}"
+    if not isinstance(o.replacement, str):
+        yield f"replacement must be text, got {o.replacement!r}"
     for token in (*o.stop_tokens, *o.bias):
         if not isinstance(token, Integral):
             yield f"stop_tokens and biases name tokens by their numbers, got {token!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def prepare(engine: Engine, prompts: Sequence[Prompt]) -> list[Live]:
         raise ConfigError("a list of prompts is needed, with at least one")
     read = [_tokens(engine, prompt) for prompt in prompts]
     groups = _groups(engine.stepper, read)
-    engine.origins = [r if isinstance(r, Carried) else Carried(None, int(r[-1]), r, _NOTHING) for r in read]
+    engine.origins = [_origin(engine, r) for r in read]
     return [_live(engine, owners, state) for owners, state in groups]
 
 
@@ -55,6 +56,15 @@ def _tokens(engine: Engine, prompt: Prompt) -> Integers | Carried:
     if not len(tokens) and begin is None:
         raise ConfigError("decoding needs a prompt of at least one token that the model knows; got an empty one")
     return tokens if len(tokens) else np.array([begin], np.int64)
+
+
+def _origin(engine: Engine, read: Integers | Carried) -> Carried:
+    """What a prompt begins with: the text so far, and since when it follows the rules of this search."""
+    o = engine.options
+    rules = o.constraints, o.stop_strings, o.stop_tokens
+    if not isinstance(read, Carried):
+        return Carried(None, int(read[-1]), read, _NOTHING, rules=rules)
+    return read if read.rules == rules else replace(read, rules=rules, since=len(read.text))
 
 
 def _checked(tokens: Any, size: int, begin: int | None) -> Integers:
@@ -146,10 +156,8 @@ def _history(origins: list[Carried], engine: Engine) -> Integers:
 
 
 def _constraint(engine: Engine, origins: list[Carried]) -> Integers:
-    """Constraints begin, or go on; behind a stop string they begin anew."""
+    """Constraints begin, or go on behind the text that follows them already."""
     if engine.force is None:
         return np.zeros((len(origins), 0), np.int64)
-    begin = engine.force.begin
-    states = np.array([o.constraint if len(o.constraint) == len(begin) else begin for o in origins], np.int64)
-    states[engine.force.stopped(states)] = begin
-    return states
+    written = [o.text[o.since :][~np.isin(o.text[o.since :], engine.stops)] for o in origins]
+    return np.array([engine.force.behind(tokens) for tokens in written], np.int64)

@@ -39,6 +39,9 @@ class Rank:
     offset: float = 5.0
 
     def __post_init__(self) -> None:
+        for name in ("alpha", "bonus", "coverage"):
+            if not np.isfinite(getattr(self, name)):
+                raise ConfigError(f"{name} must be a finite number, got {getattr(self, name)}")
         if not 0 <= self.offset < np.inf:
             raise ConfigError(f"offset must be 0 or above and finite, got {self.offset}")
         if self.coverage < 0:
@@ -61,8 +64,11 @@ class Rank:
         return np.asarray(score, np.float64)
 
     def bound(self, hypotheses: Hypotheses, limit: int) -> Floats:
-        """No token adds to log p, and coverage is never above 0; the length is what may help, either way."""
-        nearest, farthest = min(hypotheses.length + 1, limit), limit
+        """No token adds to log p, and coverage is never above 0; the length is what may help, either way.
+
+        A hypothesis that nothing can follow may also end as it is.
+        """
+        nearest, farthest = hypotheses.length, limit
         best = np.maximum(self._normalised(hypotheses.total, nearest), self._normalised(hypotheses.total, farthest))
         most = self._insertions(hypotheses) + (limit - hypotheses.length if self.bonus > 0 else 0)
         return np.asarray(best + self.bonus * most, np.float64)

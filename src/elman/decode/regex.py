@@ -19,6 +19,7 @@ _CLASSES |= {name.upper(): complement(ranges) for name, ranges in _CLASSES.items
 _ESCAPES = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "a": 7, "0": 0}
 _HEX = {"x": 2, "u": 4, "U": 8}
 _MOST_REPEATS = 1000
+_DEEPEST = 50  # groups within groups
 
 
 def parse(text: str) -> Pattern:
@@ -27,12 +28,14 @@ def parse(text: str) -> Pattern:
     Raises:
         ConfigError: it cannot be read, with the position.
     """
+    if not isinstance(text, str):
+        raise ConfigError(f"a regular expression is text, got {text!r}")
     return _Reader(text).whole()
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
-        self.text, self.place = text, 0
+        self.text, self.place, self.depth = text, 0, 0
 
     def refuse(self, problem: str, place: int | None = None) -> NoReturn:
         at = self.place if place is None else place
@@ -116,7 +119,11 @@ class _Reader:
             if self.text[self.place : self.place + 2] != "?:":
                 self.refuse("groups are (…) or (?:…); look-around, flags and names are not regular, or not needed")
             self.place += 2
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            self.refuse(f"groups are nested more than {_DEEPEST} deep", begin)
         inner = self.either()
+        self.depth -= 1
         if self.peek() != ")":
             self.refuse("'(' without its ')'", begin)
         self.take()

@@ -37,7 +37,9 @@ class Carried:
         text: tokens of the text so far.
         draws: random numbers used.
         stream: which stream of random numbers the sequence draws from.
-        constraint: the states of the constraints in force.
+        rules: the constraints, stop strings and stop tokens that the text from `since` on follows. A search with the
+            same ones goes on with them; for another, its constraints begin anew.
+        since: tokens of the text before that.
     """
 
     state: Any
@@ -46,7 +48,8 @@ class Carried:
     text: Integers
     draws: int = 0
     stream: int = 0
-    constraint: tuple[int, ...] = ()
+    rules: tuple[Any, ...] = ()
+    since: int = 0
 
 
 GOES_ON, STOP_TOKEN, STOP_STRING, CONSTRAINT, LENGTH, DEAD_END, CANCELLED = range(7)  # in arrays; in order as above
@@ -131,14 +134,16 @@ class Output:
         """To go on from."""
         live, row = self._ended.live, self._row
         origin = self._ended.origins[live.owner[row]]
+        text = np.concatenate((origin.text, self.tokens))
         return Carried(
             state=live.state.select(np.array([row])),
             last=int(live.last[row]),
             prompt=origin.prompt,
-            text=np.concatenate((origin.text, self.tokens)),
+            text=text,
             draws=int(self._ended.draws[row]),
             stream=int(live.stream[row]),
-            constraint=tuple(live.constraint[row].tolist()),
+            rules=origin.rules,
+            since=len(text) if self.reason is Reason.STOP_STRING else origin.since,
         )
 
     @property

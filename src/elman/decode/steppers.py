@@ -59,7 +59,7 @@ class TableStepper:
         if not (table >= 0).all() or not np.allclose(table.sum(axis=-1), 1.0, atol=1e-6):
             raise DataError("every row of a table of transitions must be probabilities that sum to 1")
         with np.errstate(divide="ignore"):
-            self.log_probabilities: Floats = np.log(table)
+            self.log_probabilities: Floats = np.minimum(np.log(table), 0.0)
         self._inputs = table.shape[0]
         self.begin = self.size if self._inputs > self.size else None
         self.spelling = spelling
@@ -117,7 +117,10 @@ class CallableStepper:
 
     def step(self, tokens: Integers, state: Any) -> tuple[Floats, Any]:
         """Call the function, and check what it gives (see `checked`)."""
-        given, after = self._function(tokens, state.arrays if isinstance(state, Arrays) else state)
+        result = self._function(tokens, state.arrays if isinstance(state, Arrays) else state)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise ConfigError(f"the function must give (log-probabilities, state), got {type(result).__name__}")
+        given, after = result
         values = checked(given, len(tokens), self.size, normalised=not self._normalise)
         if self._normalise:
             values = log_softmax(values)
@@ -131,6 +134,8 @@ def checked(given: ArrayLike, batch: int, size: int, normalised: bool = True) ->
         ShapeError, DataError: it is not.
     """
     values = np.asarray(given)
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"the stepper must give numbers, got {values.dtype}")
     if values.shape != (batch, size):
         raise ShapeError(f"the stepper must give log-probabilities [{batch}, {size}], got {list(values.shape)}")
     values = values.astype(np.float64)
@@ -148,6 +153,7 @@ def checked(given: ArrayLike, batch: int, size: int, normalised: bool = True) ->
                 f"the stepper's probabilities of sequence {row} sum to {np.exp(values[row]).sum():.4g}, expected 1; "
                 "if it gives logits, say normalise=True"
             )
+        np.minimum(values, 0.0, out=values)  # or else a longer sequence could score higher
     return values
 
 

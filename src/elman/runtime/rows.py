@@ -90,8 +90,7 @@ class _Place:
         _leave(self._older)
         if self._newest is None or self._newest() is not state:
             _leave(self._newest)
-            for to, array in zip(self._current(), state.arrays, strict=True):
-                to[:] = array
+            _copy(state.arrays, self._current())
             self._older = None
         else:
             self._older, self._older_arrays = self._newest, self._current()
@@ -102,6 +101,13 @@ class _Place:
         after = RowState(None, self, len(tokens))
         self._newest = weakref.ref(after)
         return values, after
+
+
+def _copy(arrays: Sequence[Array], to: Sequence[Array]) -> None:
+    if [array.shape for array in arrays] != [array.shape for array in to]:
+        raise ShapeError("step: this state is another model's: its arrays have other shapes")
+    for array, place in zip(arrays, to, strict=True):
+        place[:] = array
 
 
 def _leave(reference: weakref.ref[RowState] | None) -> None:
