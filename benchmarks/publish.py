@@ -76,7 +76,7 @@ def page(found: report.Report) -> Iterator[str]:
         yield ""
         yield "### Without a time"
         yield ""
-        yield from table("case | threads | against | why", map(_refused, refused))
+        yield from table("case | threads | whose | why", map(_refused, refused))
 
 
 def table(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _lost(row: Row) -> str:
 
 
 def _refused(row: Row) -> str:
-    return f"{row} | {row.threads} | {row.peer or 'any'} | {row.refused}"
+    return f"{row} | {row.threads} | {row.peer or 'ours'} | {row.refused}"
 
 
 if __name__ == "__main__":

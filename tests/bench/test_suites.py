@@ -172,6 +172,35 @@ def test_what_ours_cannot_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (row.peer, row.ratio, row.refused) == ("", None, "takes the reference: told to")
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_bfloat16_is_compared_with_torchs_and_with_our_float32(
+    monkeypatch: pytest.MonkeyPatch, cell: str, mode: str
+) -> None:
+    """Whatever path computes it: its results agree with both, and its share is one of the peak in bfloat16."""
+    monkeypatch.setattr(layers.OURS[cell], "path", lambda self, x: Path("fused", ""))
+    options = replace(SMALL, cells=(cell,), modes=(mode,), dtypes=("bfloat16",))
+    (of,) = run.cases(["layers"], options)
+    ceilings = replace(CEILINGS, compute={"float32": {1: 1.0}, "bfloat16": {1: 100.0}})
+    rows = list(run.measure(of, options, ceilings))
+    assert [(row.peer, row.dtype, row.refused) for row in rows] == [
+        ("torch", "bfloat16", None),
+        ("elman float32", "bfloat16", None),
+    ]
+    for row in rows:
+        assert row.seconds
+        work = layers.operations(of, mode, of.hidden_size, of.steps * of.batch)
+        assert row.fraction_of_peak == pytest.approx(work / row.seconds / 100.0)
+    assert rows[1].difference  # none at all would be float32 twice
+
+
+def test_bfloat16_is_measured_at_large_sizes_where_none_are_given() -> None:
+    found = layers.cases(Options(dtypes=("bfloat16",)))
+    assert {(case.hidden_size, case.batch) for case in found} == {(h, b) for h in (256, 512, 1024) for b in (32, 128)}
+    assert {case.mode for case in found} == {"infer", "train"}
+    assert {case.dtype for case in found} == {"bfloat16"}
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

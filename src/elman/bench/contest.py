@@ -17,7 +17,8 @@ Array = NDArray[Any]
 Results = Mapping[str, Array]
 
 # How far results may lie apart, max|Δ| / max|peer's| over each tensor. Both sides round: float32 to 6e-8 at each of a
-# few thousand sums, carried on over a hundred steps, bfloat16 to 4e-3 at each product.
+# few thousand sums, carried on over a hundred steps. bfloat16 rounds to 4e-3, and torch rounds its states as well: at
+# H 512, B 32, T 100 its LSTM lies 5e-3 from its own float32, its GRU and Elman 2e-2 and 3e-2 in the gradients of U.
 TOLERANCE = {"float32": 3e-5, "bfloat16": 5e-2}
 
 
