@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "sklearn", "matplotlib")
+HEAVY = ("torch", "sklearn", "matplotlib", "msgspec", "tyro", "rich", "safetensors", "onnx", "onnxruntime")
 TORCH_FREE = ("errors", "equations", "cells", "emit", "kernels", "sequences", "state", "formats", "runtime", "decode")
 STANDARD_LIBRARY_ONLY = {"errors", "equations", "cells", "emit"}
 
