@@ -17,7 +17,10 @@ TOLERANCES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         # Forward and gradients of whole layers. A chain of a few hundred fused multiply-adds rounds to about
         # sqrt(300) * 6e-8 = 1e-6; steps carry it on and the gradient chain doubles it: 3e-5 leaves a factor of ten.
         # In float64 the same count gives 2e-15 a step; 1e-10 is far above that and far below any real mistake.
-        "layer": MappingProxyType({"float32": 3e-5, "float64": 1e-10}),
+        # With factors in bfloat16 the reference rounds them too. Where it rounds another way, because its float64 lies
+        # on the other side of a tie or because a token or a derived matrix is rounded later or not at all, a factor is
+        # off by 2**-8 = 4e-3, of which a sum of products keeps less; 1e-2 leaves room for a few steps.
+        "layer": MappingProxyType({"float32": 3e-5, "float64": 1e-10, "bfloat16": 1e-2}),
         # Another instruction set changes how sums over the units (layer norm) and rational approximations are
         # grouped, hence single roundings; steps carry those on like the ones above.
         "instruction_sets": MappingProxyType({"float32": 1e-5, "float64": 1e-13}),

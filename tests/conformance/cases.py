@@ -106,7 +106,12 @@ LENGTHS = (4, 0, 9, 1, 5, 5, 0, 2, 9, 3, 1, 7, 6, 8, 2, 1, 0)  # of 17 sequences
 
 
 def layer(cell: Cell, d: int, h: int, dtype: torch.dtype = torch.float32, **options: Any) -> Recurrent:
-    """A layer of these input and hidden sizes, with the same weights each time; other letters have sizes near H/2."""
+    """A layer of these input and hidden sizes, with the same weights each time; other letters have sizes near H/2.
+
+    bfloat16 makes a layer of float32 that rounds the factors of its products.
+    """
+    if dtype is torch.bfloat16:
+        dtype, options = torch.float32, {"precision": "bfloat16", **options}
     torch.manual_seed(1000 * d + h)
     free = {letter: h // 2 + k for k, letter in enumerate(cell.graph.letters, 1) if letter not in "DH"}
     return Recurrent(cell, d, h, sizes=free, dtype=dtype, **options)
@@ -163,6 +168,32 @@ def by_reference() -> Iterator[None]:
         assert chosen.called, "nobody asked for the path"
     finally:
         torch.set_num_threads(threads)
+
+
+class RoundedProduct(torch.autograd.Function):
+    """A product whose factors are rounded to bfloat16, in its gradients too."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, matrix: Tensor) -> Tensor:
+        ctx.save_for_backward(rounded(rows), rounded(matrix))
+        return rounded(rows) @ rounded(matrix)
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor]:
+        rows, matrix = ctx.saved_tensors
+        return rounded(d) @ matrix.T, rows.T @ rounded(d)
+
+
+def rounded(tensor: Tensor) -> Tensor:
+    """The nearest bfloat16 to each element, in the tensor's own type."""
+    return tensor.to(torch.bfloat16).to(tensor.dtype)
+
+
+@contextmanager
+def rounded_products() -> Iterator[None]:
+    """The evaluator rounds the factors of its products."""
+    with patch("torch.matmul", RoundedProduct.apply):
+        yield
 
 
 def bare(layer: Recurrent) -> tuple[LayerSpec, list[Tensor]]:

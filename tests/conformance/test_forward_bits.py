@@ -152,7 +152,7 @@ def test_tokens_are_one_hot_rows(cell, dtype, vocabulary):
     recurrent = layer(cell, vocabulary, vocabulary if cell.graph.inputs[0].size == "H" else 9, dtype)
     inputs, state = draw_inputs(recurrent, 5, 3), draw_state(recurrent, 3)
     tokens = torch.randint(vocabulary, (5, 3), generator=torch.Generator().manual_seed(3))
-    one_hot = torch.nn.functional.one_hot(tokens, vocabulary).to(dtype)
+    one_hot = torch.nn.functional.one_hot(tokens, vocabulary).to(next(recurrent.parameters()).dtype)
     expected = run(recurrent, [one_hot, *inputs[1:]], state)
     for integers in (torch.int64, torch.int32, torch.uint8):
         same(run(recurrent, [tokens.to(integers), *inputs[1:]], state), expected, integers)
@@ -266,7 +266,8 @@ def test_resets_begin_pieces(cell, dtype):
     for name, (plan, axis) in plans.items():
         rows = [x.reshape(steps, batch, -1).transpose(0, axis).flatten(0, 1) for x in inputs]
         with torch.no_grad():
-            found, finals = forward(spec, plan, None, rows, [v[0] for v in state.values()], spec.derive(weights))
+            begin, rounds = [v[0] for v in state.values()], recurrent.precision == "bfloat16"
+            found, finals = forward(spec, plan, None, rows, begin, spec.derive(weights), rounds)
         found = found.unflatten(0, (steps, batch) if axis == 0 else (batch, steps)).transpose(0, axis)
         same((found, {n: f[None] for n, f in zip(state, finals, strict=True)}), expected, name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -27,12 +28,13 @@ from tests.conformance.cases import (
     layer,
     part,
     poisoned_memory,
+    rounded_products,
     spans,
 )
 from tests.tolerances import TOLERANCES, assert_close, distance
 
 NORMALISED = [name for name, cell in CELLS.items() if any(node.op == "layer_norm" for node in cell.graph.nodes)]
-NAMES = {torch.float32: "float32", torch.float64: "float64"}
+NAMES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 
 
 def leaves(tensors):
@@ -66,7 +68,7 @@ TRUTHS: dict[tuple, dict] = {}  # all instruction sets are compared with the sam
 
 
 def truth(recurrent, inputs, state, compute=call, dtype=torch.float64):
-    """Gradients by autograd through the evaluator."""
+    """Gradients by autograd through the evaluator, which rounds what the layer rounds."""
     digest = hashlib.sha256()
     for tensor in (*inputs, *state.values(), *recurrent.parameters()):
         digest.update(tensor.detach().contiguous().numpy().tobytes())
@@ -74,7 +76,7 @@ def truth(recurrent, inputs, state, compute=call, dtype=torch.float64):
     if key not in TRUTHS:
         exact = copy.deepcopy(recurrent).to(dtype)
         xs, begin = [x.to(dtype) for x in inputs], {name: value.to(dtype) for name, value in state.items()}
-        with by_reference():
+        with by_reference(), rounded_products() if recurrent.precision else nullcontext():
             TRUTHS[key] = gradients(exact, xs, begin, compute)
     return TRUTHS[key]
 
@@ -109,7 +111,7 @@ def test_normalised_single_units(name, d, h, dtype):
     recurrent = layer(CELLS[name], d, h, dtype)
     inputs, state = draw_inputs(recurrent, 5, 3), draw_state(recurrent, 3)
     found, expected = gradients(recurrent, inputs, state), truth(recurrent, inputs, state)
-    eager = truth(recurrent, inputs, state, dtype=dtype)
+    eager = truth(recurrent, inputs, state, dtype=next(recurrent.parameters()).dtype)
     for key, value in expected.items():
         allowed = max(TOLERANCES["layer"][NAMES[dtype]], 4 * distance(eager[key], value))
         assert distance(found[key], value) <= allowed, f"gradient of {key}, eager torch {allowed:.1e}"
@@ -199,10 +201,13 @@ def test_resets_cut_the_gradient(cell, dtype):
     state = {name: value[0] for name, value in draw_state(recurrent, 4).items()}
 
     def by(function, to):
-        xs = leaves(t.to(to) for t in (*inputs, *state.values(), *weights))
+        xs = leaves(t.to(torch.float32 if to is torch.bfloat16 else to) for t in (*inputs, *state.values(), *weights))
         rows, initial, tensors = xs[: len(inputs)], xs[len(inputs) : -len(weights)], xs[-len(weights) :]
-        derived = spec.derive(tensors) if function is forward else tensors
-        output, finals = function(spec, plan, None, rows, initial, derived)
+        if function is forward:
+            output, finals = forward(spec, plan, None, rows, initial, spec.derive(tensors), to is torch.bfloat16)
+        else:
+            with rounded_products() if dtype is torch.bfloat16 else nullcontext():
+                output, finals = reference(spec, plan, None, rows, initial, tensors)
         weighted_sum(output, dict(zip(state, finals, strict=True))).backward()
         return {str(k): x.grad for k, x in enumerate(xs)}
 

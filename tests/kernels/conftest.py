@@ -56,7 +56,7 @@ def isa_flags(root) -> dict[str, tuple[str, ...]]:
     """Instruction set -> compiler flags, as CMakeLists.txt has them."""
     text = (root / "CMakeLists.txt").read_text("utf-8")
     found = re.findall(r"^ *add_isa\((\w+)\s+(\d+)([^)]*)\)", text, flags=re.MULTILINE)
-    assert {"generic", "avx2", "avx512"} <= {name for name, _, _ in found}
+    assert {"generic", "avx2", "avx512", "avx512_bf16"} <= {name for name, _, _ in found}
     return {name: (f"-DELMAN_VECTOR_BYTES={width}", *flags.split()) for name, width, flags in found}
 
 

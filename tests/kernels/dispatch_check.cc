@@ -22,6 +22,7 @@ TABLE(generic)
 TABLE(neon)
 TABLE(avx2)
 TABLE(avx512)
+TABLE(avx512_bf16)
 
 int main(int argc, char** argv) {
     std::printf("{\"available\": [");

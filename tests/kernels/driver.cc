@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "bound.h"
 #include "dispatch.h"
+#include "panels.h"
 #include "threads.h"
 
 using namespace elman;
@@ -77,7 +77,7 @@ T* fresh(Memory<T>& memory, size_t count, std::mt19937& random) {
 
 // Runs a program once on memory drawn from a fixed seed; gives all memory after it.
 template <class T>
-std::vector<T> once(const Line& line, const Sequences& sequences, bool keep, int threads, bool meet = false) {
+std::vector<T> once(const Line& line, Precision precision, const Sequences& sequences, bool keep, int threads, bool meet = false) {
     std::mt19937 random(7);
     Memory<T> memory;
     std::vector<size_t> sizes;
@@ -85,7 +85,7 @@ std::vector<T> once(const Line& line, const Sequences& sequences, bool keep, int
         sizes.push_back(count);
         return fresh(memory, count, random);
     };
-    const BoundProgram bound(line.code, line.values, sizeof(T) == 8);
+    const BoundProgram bound(line.code, line.values, precision);
     const Program& program = bound.program;
     const Plan plan = sequences.plan();
     const size_t steps = static_cast<size_t>(plan.steps);
@@ -96,7 +96,7 @@ std::vector<T> once(const Line& line, const Sequences& sequences, bool keep, int
                 const int32_t depth = program.phase[k].link[l].depth;
                 views.push_back({draw(static_cast<size_t>(program.phase[k].size) * depth), depth, 1});
             }
-    const Panels<T> panels(bound, views);
+    const Panels panels(bound, views);
     std::vector<Binding<T>> bindings;
     for (int32_t k = 0; k < program.arrays; ++k) {
         const Array& array = program.array[k];
@@ -138,13 +138,13 @@ std::vector<T> once(const Line& line, const Sequences& sequences, bool keep, int
 }
 
 template <class T>
-void check(const Line& line, const char* isa) {
+void check(const Line& line, Precision precision, const char* isa) {
     for (const bool keep : {false, true})
         for (const bool one_lane : {false, true}) {
             const Sequences sequences(one_lane);
-            const std::vector<T> expected = once<T>(line, sequences, keep, 1);
+            const std::vector<T> expected = once<T>(line, precision, sequences, keep, 1);
             for (const int threads : {2, 3, 5, 6}) {
-                const std::vector<T> got = once<T>(line, sequences, keep, threads, threads % 3 == 0);
+                const std::vector<T> got = once<T>(line, precision, sequences, keep, threads, threads % 3 == 0);
                 if (std::memcmp(got.data(), expected.data(), expected.size() * sizeof(T)) != 0) {
                     std::fprintf(stderr, "%s on %s: %d threads give other bits than one\n", line.name.c_str(), isa, threads);
                     std::exit(1);
@@ -204,12 +204,17 @@ int main(int argc, char** argv) {
     if (lines.empty()) return std::fprintf(stderr, "no programs; run this from the project's folder\n"), 1;
     for (const IsaTable* table : available_isas()) {
         select_isa(table->name);
-        for (const Line& line : lines) check<float>(line, table->name), check<double>(line, table->name);
+        for (const Line& line : lines) {
+            check<float>(line, Precision::kFloat32, table->name);
+            check<double>(line, Precision::kFloat64, table->name);
+            check<float>(line, Precision::kBfloat16, table->name);
+        }
         check_sums(table->f32);
+        check_sums(table->bf16);
         check_sums(table->f64);
         check_loss(table->f32);
         check_loss(table->f64);
-        std::printf("%s: %zu programs, float and double, same bits with 1 to 6 threads\n", table->name, lines.size());
+        std::printf("%s: %zu programs, in three precisions, same bits with 1 to 6 threads\n", table->name, lines.size());
     }
     return 0;
 }

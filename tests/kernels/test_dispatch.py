@@ -39,6 +39,8 @@ def test_what_is_available_agrees_with_the_processor(available):
         expected.append("avx2")
         if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= words:
             expected.append("avx512")
+            if "avx512_bf16" in words:
+                expected.append("avx512_bf16")
     assert available == expected
 
 

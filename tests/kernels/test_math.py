@@ -15,7 +15,8 @@ import pytest
 
 MOST_ULP = {"exp": 1.25, "log": 2.25, "tanh": 3.0, "sigmoid": 3.0, "softplus": 3.0, "sqrt": 0.5, "abs": 0.0}
 # What CMakeLists.txt compiles for this kind of machine; one that the machine at hand does not run is skipped.
-COMPILED = {"x86_64": ["generic", "avx2", "avx512"], "aarch64": ["neon"], "arm64": ["neon"]}.get(machine(), ["generic"])
+X86 = ["generic", "avx2", "avx512", "avx512_bf16"]
+COMPILED = {"x86_64": X86, "aarch64": ["neon"], "arm64": ["neon"]}.get(machine(), ["generic"])
 EPSILON = {"float": 2.0**-23, "double": 2.0**-52}
 SMALLEST = {"float": 2.0**-126, "double": 2.0**-1022}
 

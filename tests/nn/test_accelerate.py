@@ -122,7 +122,6 @@ class TestLeftAlone:
 
     def test_half_precision(self) -> None:
         self.check(torch.nn.LSTM(D, H).half(), "its element type is torch.float16")
-        self.check(torch.nn.GRU(D, H).bfloat16(), "its element type is torch.bfloat16")
 
     def test_other_devices(self) -> None:
         self.check(torch.nn.LSTM(D, H, device="meta"), "it is on meta")

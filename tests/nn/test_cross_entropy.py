@@ -215,7 +215,7 @@ def test_the_operation_by_torchs_own_checks() -> None:
     for reduction in REDUCTIONS:
         torch.library.opcheck(
             torch.ops.elman.linear_cross_entropy.default,
-            (x, weight, bias, targets, None, reduction, -100, 0.1, [True, False, True]),
+            (x, weight, bias, targets, None, reduction, -100, 0.1, [True, False, True], False),
             test_utils=["test_schema", "test_faketensor"],
         )
 

@@ -13,9 +13,10 @@ from elman.kernels.bound import BoundKernel, Forward, Held, Packed
 from elman.kernels.engine import Engine, engine_for
 from elman.kernels.linear import Linear, linear_for
 from elman.kernels.memory import Block, Rows, StateMemory, Weight
+from elman.kernels.precision import Precision
 
 __all__ = [
-    "Block", "BoundKernel", "Engine", "Forward", "Held", "Linear", "Packed", "Plan", "Rows", "StateMemory",
+    "Block", "BoundKernel", "Engine", "Forward", "Held", "Linear", "Packed", "Plan", "Precision", "Rows", "StateMemory",
     "Weight", "available_isas", "default_threads", "engine_for", "forced_isa", "isa", "linear_for", "poisoned", "team",
 ]  # fmt: skip
 
@@ -35,7 +36,7 @@ def default_threads() -> int:
 
 @contextmanager
 def forced_isa(name: str) -> Iterator[None]:
-    """Use one instruction set ("generic", "avx2", "avx512", "neon") inside a block. Raises KernelError for others."""
+    """Use one instruction set, of `available_isas()`, inside a block. Raises KernelError for others."""
     before = isa()
     problem = _kernels.select_isa(name)
     if problem:

@@ -4,13 +4,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstring>
-#include <optional>
-
 #include "bindings_ceilings.h"
-#include "bound.h"
 #include "dispatch.h"
 #include "fpenv.h"
+#include "panels.h"
 #include "threads.h"
 
 namespace nb = nanobind;
@@ -25,6 +22,11 @@ constexpr double kWorthAThread = 1e5;
 template <class P>
 P* at(int64_t address) {
     return reinterpret_cast<P*>(static_cast<intptr_t>(address));
+}
+
+Precision checked(int precision) {
+    if (precision < 0 || precision > static_cast<int>(Precision::kBfloat16)) throw std::invalid_argument("there is no such precision");
+    return static_cast<Precision>(precision);
 }
 
 // All threads or one: an OpenMP runtime keeps its idle threads for one size of team.
@@ -48,18 +50,6 @@ struct PlanView {
     Plan plan;
 };
 
-struct AnyPanels {
-    std::optional<Panels<float>> f32;
-    std::optional<Panels<double>> f64;
-    template <class T>
-    const T* const* get() const {
-        if constexpr (sizeof(T) == 4)
-            return f32->panels();
-        else
-            return f64->panels();
-    }
-};
-
 template <class T>
 class Starts {  // a constant row for each value
 public:
@@ -74,31 +64,26 @@ private:
 
 class Kernel {
 public:
-    Kernel(const Numbers& code, const std::vector<double>& values, bool is_double)
-        : bound_(code, values, is_double),
+    Kernel(const Numbers& code, const std::vector<double>& values, int precision)
+        : bound_(code, values, checked(precision)),
           f32_{{bound_.recurrent_sizes, bound_.recurrent_starts}, {bound_.before_sizes, bound_.before_starts}},
           f64_{{bound_.recurrent_sizes, bound_.recurrent_starts}, {bound_.before_sizes, bound_.before_starts}} {}
 
     // views: (address, row stride, column stride) for each product of each link
-    AnyPanels* pack(const Numbers& views, int threads) const {
+    Panels* pack(const Numbers& views, int threads) const {
         nb::gil_scoped_release release;
-        auto* panels = new AnyPanels;
-        if (bound_.is_double)
-            panels->f64.emplace(bound_, read_views<double>(views), threads);
-        else
-            panels->f32.emplace(bound_, read_views<float>(views), threads);
-        return panels;
+        return is_double() ? new Panels(bound_, read_views<double>(views), threads) : new Panels(bound_, read_views<float>(views), threads);
     }
 
     uint64_t fingerprint(const Numbers& views) const {
         nb::gil_scoped_release release;
-        return bound_.is_double ? elman::fingerprint(bound_, read_views<double>(views)) : elman::fingerprint(bound_, read_views<float>(views));
+        return is_double() ? elman::fingerprint(bound_, read_views<double>(views)) : elman::fingerprint(bound_, read_views<float>(views));
     }
 
-    void run(const AnyPanels& panels, const Numbers& bindings, const Numbers& recurrents, const Numbers& befores,
+    void run(const Panels& panels, const Numbers& bindings, const Numbers& recurrents, const Numbers& befores,
              const PlanView* plan, int64_t steps, bool backward, int threads) const {
         nb::gil_scoped_release release;
-        if (bound_.is_double)
+        if (is_double())
             run_as<double>(f64_, panels, bindings, recurrents, befores, plan, steps, backward, threads);
         else
             run_as<float>(f32_, panels, bindings, recurrents, befores, plan, steps, backward, threads);
@@ -109,6 +94,8 @@ private:
     struct AllStarts {
         Starts<T> recurrents, befores;
     };
+
+    bool is_double() const { return bound_.precision == Precision::kFloat64; }
 
     template <class T>
     static std::vector<MatrixView<T>> read_views(const Numbers& numbers) {
@@ -131,7 +118,7 @@ private:
     }
 
     template <class T>
-    void run_as(const AllStarts<T>& starts, const AnyPanels& panels, const Numbers& numbers, const Numbers& recurrents,
+    void run_as(const AllStarts<T>& starts, const Panels& panels, const Numbers& numbers, const Numbers& recurrents,
                 const Numbers& befores, const PlanView* plan, int64_t steps, bool backward, int threads) const {
         const Program& program = bound_.program;
         if (numbers.size() != 3 * static_cast<size_t>(program.arrays))
@@ -141,7 +128,7 @@ private:
             bindings.push_back({at<T>(numbers[i]), static_cast<ptrdiff_t>(numbers[i + 1]), at<const int64_t>(numbers[i + 2])});
         const auto moving = read<T>(recurrents, bound_.recurrent_sizes, starts.recurrents);
         const auto states = read<T>(befores, bound_.before_sizes, starts.befores);
-        const Run<T> task{&program, bindings.data(), moving.data(), states.data(), panels.get<T>(), plan ? &plan->plan : nullptr,
+        const Run<T> task{&program, bindings.data(), moving.data(), states.data(), panels.panels(), plan ? &plan->plan : nullptr,
                           plan ? plan->plan.steps : steps, backward, workspace, nullptr};
         const int team = team_for(bound_.operations() * static_cast<double>(task.steps), threads);
         const auto run = bound_.functions<T>().run;
@@ -211,10 +198,11 @@ void outer_as(const IsaFunctions<T>& isa, const PlanView& view, const Numbers& s
               [&](int index, int count) { isa.outer(task, index, count); });
 }
 
-void outer(const PlanView& plan, const Numbers& source, double start, int32_t depth, const Numbers& parts, bool is_double, int threads) {
+void outer(const PlanView& plan, const Numbers& source, double start, int32_t depth, const Numbers& parts, int precision, int threads) {
     nb::gil_scoped_release release;
-    is_double ? outer_as<double>(isa().f64, plan, source, start, depth, parts, threads)
-              : outer_as<float>(isa().f32, plan, source, start, depth, parts, threads);
+    const Precision p = checked(precision);
+    p == Precision::kFloat64 ? outer_as(functions_of<double>(isa(), p), plan, source, start, depth, parts, threads)
+                             : outer_as(functions_of<float>(isa(), p), plan, source, start, depth, parts, threads);
 }
 
 template <class T>
@@ -278,10 +266,10 @@ std::vector<std::string> isa_names() {
 NB_MODULE(_kernels, m) {
     nb::set_leak_warnings(false);  // plans and engines live in caches until the process ends
     m.attr("OPERATIONS") = operation_names();
-    nb::class_<AnyPanels>(m, "Panels");
+    nb::class_<Panels>(m, "Panels");
     nb::class_<PlanView>(m, "Plan").def(nb::init<int64_t, int64_t, int64_t, int32_t, int32_t, int64_t>());
     nb::class_<Kernel>(m, "Kernel")
-        .def(nb::init<const Numbers&, const std::vector<double>&, bool>())
+        .def(nb::init<const Numbers&, const std::vector<double>&, int>())
         .def("pack", &Kernel::pack, nb::rv_policy::take_ownership)
         .def("fingerprint", &Kernel::fingerprint)
         .def("run", &Kernel::run, nb::arg("panels"), nb::arg("bindings"), nb::arg("recurrents"), nb::arg("befores"),

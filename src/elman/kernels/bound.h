@@ -1,8 +1,7 @@
-// A program bound to sizes, an element type and an instruction set: it owns what the plain structures of program.h point to.
+// A program bound to sizes, a precision and an instruction set: it owns what the plain structures of program.h point to.
 #pragma once
 
 #include <deque>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,54 +9,59 @@
 
 namespace elman {
 
-// Memory on a boundary of 64 bytes.
-struct Aligned {
-    explicit Aligned(size_t bytes) : memory(static_cast<char*>(operator new(bytes ? bytes : 1, std::align_val_t(64)))) {}
-    ~Aligned() { operator delete(memory, std::align_val_t(64)); }
-    Aligned(const Aligned&) = delete;
-    Aligned& operator=(const Aligned&) = delete;
-    char* memory;
-};
-
 // The operations of the pointwise program, in the order of enum Op.
 const std::vector<std::string>& operation_names();
 
-// Scratch memory of the calling thread, kept for its next call. While `poison` is on it is filled with NaN first.
-void* workspace(size_t bytes);
-void poison(bool on);
+// The element type of all memory, and of the factors of products where it is another.
+enum class Precision : int32_t {
+    kFloat32,
+    kFloat64,
+    kBfloat16,  // memory is float32
+};
+
+template <class T>
+const IsaFunctions<T>& functions_of(const IsaTable& table, Precision precision) {
+    if constexpr (sizeof(T) == 8)
+        return table.f64;
+    else
+        return precision == Precision::kBfloat16 ? table.bf16 : table.f32;
+}
 
 class BoundProgram {
 public:
     // `code` and `values` as elman.kernels.encode writes them. Throws std::invalid_argument where they do not fit together.
-    BoundProgram(const std::vector<int64_t>& code, const std::vector<double>& values, bool is_double);
+    BoundProgram(const std::vector<int64_t>& code, const std::vector<double>& values, Precision precision);
 
     BoundProgram(const BoundProgram&) = delete;
     BoundProgram& operator=(const BoundProgram&) = delete;
 
     template <class T>
     const IsaFunctions<T>& functions() const {
-        if constexpr (sizeof(T) == 4)
-            return table_.f32;
-        else
-            return table_.f64;
+        return functions_of<T>(table_, precision);
     }
 
     // Multiplications and additions of the products of one step.
     double operations() const;
 
     Program program{};
-    bool is_double;
+    Precision precision;
     std::vector<int32_t> recurrent_sizes, before_sizes;
     std::vector<double> recurrent_starts, before_starts;
 
 private:
     class Reader;
+    void read_states(Reader& in, std::vector<int32_t>& sizes, std::vector<double>& starts) const;
+    void read_array(Reader& in, Array& array) const;
+    void read_phase(Reader& in, size_t k);
+    void read_link(Reader& in, Link& link, std::vector<bool>& begun);
+    void read_instruction(Reader& in, Phase& phase, Instruction& i) const;
     template <class T>
     void shape();
     std::vector<int32_t> arrays_of_run(size_t first) const;
     void share_scratch();
     void list_touched();
 
+    std::vector<double> numbers_;
     const IsaTable& table_;
     std::vector<Array> arrays_;
     std::vector<Phase> phases_;
@@ -65,24 +69,6 @@ private:
     std::vector<std::vector<Link>> links_;
     std::vector<std::vector<Instruction>> instructions_;
     std::deque<std::vector<Product>> products_;
-    std::vector<double> numbers_;
 };
-
-// The panels of a program's matrices, packed for its instruction set.
-template <class T>
-class Panels {
-public:
-    // Views by panel and product, in the program's order.
-    Panels(const BoundProgram& bound, const std::vector<MatrixView<T>>& views, int threads = 1);
-    const T* const* panels() const { return panels_.data(); }
-
-private:
-    std::unique_ptr<Aligned> memory_;
-    std::vector<const T*> panels_;
-};
-
-// 64 bits that change with any element of the matrices: whether panels still hold what the matrices are.
-template <class T>
-uint64_t fingerprint(const BoundProgram& bound, const std::vector<MatrixView<T>>& views);
 
 }  // namespace elman

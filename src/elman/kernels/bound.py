@@ -11,6 +11,7 @@ from elman.equations import Port
 from elman.kernels._kernels import Kernel, Panels, Plan
 from elman.kernels.encode import encode
 from elman.kernels.memory import Block, Rows, StateMemory, Weight
+from elman.kernels.precision import Precision
 
 FEW_LANES = 6  # lanes a thread from which on the input's products are made inside the recurrence
 NOWHERE = StateMemory()
@@ -32,12 +33,12 @@ class BoundKernel:
     sizes: Mapping[str, int]
     recurrents: tuple[Port, ...]
     befores: tuple[Port, ...]
-    is_double: bool
+    precision: Precision
     _kernel: Kernel = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         code, values = encode(self.program, self.sizes, self.recurrents, self.befores)
-        object.__setattr__(self, "_kernel", Kernel(code, values, self.is_double))
+        object.__setattr__(self, "_kernel", Kernel(code, values, self.precision))
 
     def pack(self, weights: Mapping[str, Weight], threads: int = 1) -> Packed:
         """Copy the matrices into the order in which the tiles read them; vectors are only pointed at."""

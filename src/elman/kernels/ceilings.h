@@ -9,7 +9,7 @@ namespace elman {
 struct Ceilings {
     // `rounds` of fused multiply-adds of float32 in registers; returns how many operations these were, two for each.
     int64_t (*multiply_add)(int64_t rounds);
-    // The same for dot products of bfloat16 summed in float32; 0 where this instruction set or processor has none.
+    // The same for dot products of bfloat16 summed in float32; 0 where this instruction set has none.
     int64_t (*dot_bfloat16)(int64_t rounds);
     // Loads `bytes` from `memory` (aligned to 64, a multiple of 1024) `rounds` times.
     void (*read)(const void* memory, ptrdiff_t bytes, int64_t rounds);
@@ -19,11 +19,7 @@ struct Ceilings {
 
 #if defined(ELMAN_VECTOR_BYTES)  // the loops themselves, in an instruction-set file
 
-#include "vector.h"
-
-#if ELMAN_VECTOR_BYTES == 64
-#include <immintrin.h>
-#endif
+#include "bfloat16.h"
 
 namespace elman {
 namespace {
@@ -62,22 +58,18 @@ int64_t ceiling_multiply_add(int64_t rounds) {
     return rounds * kChains * Vector<float>::width * 2;
 }
 
-#if ELMAN_VECTOR_BYTES == 64
-[[gnu::target("avx512f,avx512bf16")]] int64_t ceiling_dot_bfloat16_loop(int64_t rounds) {
+#if defined(__AVX512BF16__)
+int64_t ceiling_dot_bfloat16(int64_t rounds) {
     vec<float> sum[kChainRows][3];
     for (auto& row : sum)
         for (auto& chain : row) keep(chain = vec<float>{});
-    const __m512bh small = (__m512bh)_mm512_set1_epi16(0x3c00);  // 2^-7
+    const vec<Pair> small = broadcast<Pair>(0x3c003c00);  // 2^-7, twice
     for (int64_t i = 0; i < rounds; ++i)
         for (auto& row : sum)
-            for (auto& chain : row) chain = _mm512_dpbf16_ps(chain, small, small);
+            for (auto& chain : row) chain = multiply_add(chain, small, small);
     for (auto& row : sum)
         for (auto& chain : row) keep(chain);
     return rounds * kChains * 32 * 2;
-}
-
-int64_t ceiling_dot_bfloat16(int64_t rounds) {
-    return __builtin_cpu_supports("avx512bf16") ? ceiling_dot_bfloat16_loop(rounds) : 0;
 }
 #else
 int64_t ceiling_dot_bfloat16(int64_t) { return 0; }

@@ -19,6 +19,7 @@ Tables find_isas() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
         tables.push_back(elman_isa_avx512());
+    if (tables.back() == elman_isa_avx512() && __builtin_cpu_supports("avx512bf16")) tables.push_back(elman_isa_avx512_bf16());
     return tables;
 #elif defined(__aarch64__)
     return {elman_isa_neon()};

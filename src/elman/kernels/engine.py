@@ -11,22 +11,24 @@ from elman.kernels._kernels import Plan, column_sum, isa, outer, token_sum
 from elman.kernels.bound import BoundKernel, Forward
 from elman.kernels.encode import size_of
 from elman.kernels.memory import Block, Rows, StateMemory, Weight
+from elman.kernels.precision import Precision
 
 
 class Engine:
-    """A cell at given sizes. `engine_for` makes it, one for each cell, sizes, element type and instruction set."""
+    """A cell at given sizes. `engine_for` makes it, one for each cell, sizes, precision and instruction set."""
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], is_double: bool) -> None:
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], precision: Precision) -> None:
         self.graph = graph
         self.sizes = dict(sizes)
-        self.is_double = is_double
+        self.precision = precision
+        self.is_double = precision.is_double
         self.recurrence: Recurrence = emit(graph)
         self.saved = Block.of(self.recurrence.saved, sizes)
         self.kept = Block.of(self.recurrence.kept, sizes)
         self.summed = Block.of(self.recurrence.summed, sizes)
 
     def _bind(self, program: Program, recurrents: Sequence[Port] = (), befores: Sequence[Port] = ()) -> BoundKernel:
-        return BoundKernel(program, self.sizes, tuple(recurrents), tuple(befores), self.is_double)
+        return BoundKernel(program, self.sizes, tuple(recurrents), tuple(befores), self.precision)
 
     @cached_property
     def inference(self) -> Forward:
@@ -84,7 +86,7 @@ class Engine:
             else:
                 numbers = [rows[source].address, rows[source].stride, 0, 0]
             depth = size_of(source.size, self.sizes)
-            outer(plan, numbers, starts.get(source.name, 0.0) if before else 0.0, depth, parts, self.is_double, threads)
+            outer(plan, numbers, starts.get(source.name, 0.0) if before else 0.0, depth, parts, self.precision, threads)
 
     def vector_gradients(
         self, steps: int, lanes: int, rows: Mapping[Array, Rows], out: Mapping[str, Weight], threads: int
@@ -108,12 +110,12 @@ class Engine:
                 token_sum(numbers, self.is_double, threads)
 
 
-_ENGINES: dict[tuple[str, tuple[tuple[str, int], ...], bool, str], Engine] = {}
+_ENGINES: dict[tuple[str, tuple[tuple[str, int], ...], Precision, str], Engine] = {}
 
 
-def engine_for(graph: Graph, sizes: Mapping[str, int], is_double: bool = False) -> Engine:
+def engine_for(graph: Graph, sizes: Mapping[str, int], precision: Precision = Precision.FLOAT32) -> Engine:
     """The engine of a cell at these sizes, on the instruction set in use."""
-    key = (graph.hash, tuple(sorted(sizes.items())), is_double, isa())
+    key = (graph.hash, tuple(sorted(sizes.items())), precision, isa())
     if key not in _ENGINES:
-        _ENGINES[key] = Engine(graph, sizes, is_double)
+        _ENGINES[key] = Engine(graph, sizes, precision)
     return _ENGINES[key]

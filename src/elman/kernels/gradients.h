@@ -8,52 +8,76 @@
 namespace elman {
 namespace {
 
-// What one pass takes together: positions, columns of the source and units of d. Panels and lines fill half a second-level cache.
+// What one pass takes together: factors of positions, columns of the source and units of d. Panels and lines fill half a
+// second-level cache.
 constexpr int kDepth = 256, kColumns = 256, kUnits = 128;
 
 template <class T>
 constexpr int kLine = 64 / sizeof(T);  // units that lie together for the tiles: what a cache line holds
 
-// Source rows as panels: [column tile][position][vectors of the tile], zero past the last column.
+// A row, or the pairs that two rows make, the second of them zero where there is none: `block` elements, zero from `valid` on.
 template <class T>
-void pack_source(const Outer<T>& o, int64_t position, int depth, int column, int columns, T* panel) {
-    constexpr int span = kMaxVectors * Vector<T>::width;
-    for (int n = 0; n < depth; ++n) {
-        T* to = panel + n * span;
-        for (int first = 0; first < columns; first += span, to += static_cast<ptrdiff_t>(depth) * span) {
-            const int valid = columns - first < span ? columns - first : span;
-            load_row<T>(to, o.source[position + n] + column + first, span, valid);
+ELMAN_INLINE void load_rows(T* to, const T* row, const T*, int block, int valid) {
+    load_row<T>(to, row, block, valid);
+}
+
+inline void load_rows(Pair* to, const float* row, const float* next, int block, int valid) {
+    constexpr int width = Vector<float>::width;
+    for (int u = 0; u < block; u += width) {
+        vec<float> low{}, high{};
+        if (u + width <= valid) {
+            low = load<float>(row + u);
+            if (next) high = load<float>(next + u);
+        } else if (u < valid) {
+            low = load_part<float>(row + u, valid - u);
+            if (next) high = load_part<float>(next + u, valid - u);
         }
+        store<Pair>(to + u, pairs(low, high));
+    }
+}
+
+// Source rows as panels: [column tile][position][vectors of the tile], zero past the last column.
+template <class T, class F>
+void pack_source(const Outer<T>& o, int64_t position, int depth, int column, int columns, F* panel) {
+    constexpr int span = kMaxVectors * Vector<T>::width;
+    for (int n = 0; n < depth; n += kPerFactor<F>) {
+        F* to = panel + n / kPerFactor<F> * span;
+        const T* row = o.source[position + n] + column;
+        const T* next = n + 1 < depth ? o.source[position + n + 1] + column : nullptr;
+        for (int first = 0; first < columns; first += span, to += static_cast<ptrdiff_t>(factors<F>(depth)) * span)
+            load_rows(to, row + first, next ? next + first : nullptr, span, columns - first);
     }
 }
 
 // Some units of d: [line][position][kLine], zero past the last unit.
-template <class T>
-void pack_units(const Outer<T>& o, const OuterPart<T>& part, int64_t position, int depth, int unit, int units, T* lines) {
-    for (int n = 0; n < depth; ++n) {
-        const T* from = part.d + o.rows[position + n] * part.stride + unit;
-        T* to = lines + n * kLine<T>;
-        for (int u = 0; u < units; u += kLine<T>, to += static_cast<ptrdiff_t>(depth) * kLine<T>)
-            load_row<T>(to, from + u, kLine<T>, units - u < kLine<T> ? units - u : kLine<T>);
+template <class T, class F>
+void pack_units(const Outer<T>& o, const OuterPart<T>& part, int64_t position, int depth, int unit, int units, F* lines) {
+    for (int n = 0; n < depth; n += kPerFactor<F>) {
+        const T* row = part.d + o.rows[position + n] * part.stride + unit;
+        const T* next = n + 1 < depth ? part.d + o.rows[position + n + 1] * part.stride + unit : nullptr;
+        F* to = lines + n / kPerFactor<F> * kLine<T>;
+        for (int u = 0; u < units; u += kLine<T>, to += static_cast<ptrdiff_t>(factors<F>(depth)) * kLine<T>)
+            load_rows(to, row + u, next ? next + u : nullptr, kLine<T>, units - u);
     }
 }
 
-template <class T>
+template <class T, class F>
 class OuterWorker {
 public:
     explicit OuterWorker(const Outer<T>& outer) : o_(outer) {
         constexpr int span = kMaxVectors * Vector<T>::width;
-        char* memory = static_cast<char*>(o_.workspace(sizeof(T) * (kDepth * (kColumns + span + kUnits) + kMaxRows * span) + 256));
-        Arena arena{memory};
-        panel_ = arena.take<T>(kDepth * (kColumns + span));
-        lines_ = arena.take<T>(kDepth * kUnits);
+        const size_t bytes = sizeof(F) * kDepth * (kColumns + span + kUnits) + sizeof(T) * kMaxRows * span;
+        Arena arena{static_cast<char*>(o_.workspace(bytes + 256))};
+        panel_ = arena.take<F>(kDepth * (kColumns + span));
+        lines_ = arena.take<F>(kDepth * kUnits);
         sum_ = arena.take<T>(kMaxRows * span);
     }
 
     // Units [first, last) of all parts in turn.
     void add(int64_t first, int64_t last) {
-        for (int64_t position = 0; position < o_.positions; position += kDepth) {
-            const int depth = static_cast<int>(o_.positions - position < kDepth ? o_.positions - position : kDepth);
+        constexpr int most = kDepth * kPerFactor<F>;
+        for (int64_t position = 0; position < o_.positions; position += most) {
+            const int depth = static_cast<int>(o_.positions - position < most ? o_.positions - position : most);
             for (int column = 0; column < o_.depth; column += kColumns) {
                 const int columns = o_.depth - column < kColumns ? o_.depth - column : kColumns;
                 pack_source(o_, position, depth, column, columns, panel_);
@@ -72,8 +96,8 @@ public:
 private:
     void add_units(const OuterPart<T>& part, int64_t position, int depth, int column, int columns, int unit, int units) {
         pack_units(o_, part, position, depth, unit, units, lines_);
-        const T* lines = lines_;
-        for (int u = 0; u < units; u += kLine<T>, lines += static_cast<ptrdiff_t>(depth) * kLine<T>) {
+        const F* lines = lines_;
+        for (int u = 0; u < units; u += kLine<T>, lines += static_cast<ptrdiff_t>(factors<F>(depth)) * kLine<T>) {
             const int rest = units - u < kLine<T> ? units - u : kLine<T>;
             const int groups = static_cast<int>(ceil_div(rest, rows_for(kMaxVectors)));
             for (int g = 0; g < groups; ++g) {
@@ -85,12 +109,12 @@ private:
     }
 
     // Some units of a line, all columns that are packed.
-    void add_rows(const OuterPart<T>& part, int depth, const T* line, int units, T* row, int columns) {
+    void add_rows(const OuterPart<T>& part, int depth, const F* line, int units, T* row, int columns) {
         constexpr int width = Vector<T>::width, span = kMaxVectors * width;
-        const T* a[kMaxRows];
+        const F* a[kMaxRows];
         for (int m = 0; m < units; ++m) a[m] = line + m;
-        const T* panel = panel_;
-        for (int first = 0; first < columns; first += span, panel += static_cast<ptrdiff_t>(depth) * span) {
+        const F* panel = panel_;
+        for (int first = 0; first < columns; first += span, panel += static_cast<ptrdiff_t>(factors<F>(depth)) * span) {
             const int valid = columns - first < span ? columns - first : span;
             T* corner = row + first * part.column_stride;
             const bool whole = valid == span && part.column_stride == 1;
@@ -102,7 +126,7 @@ private:
                 out[j] = (whole ? corner : sum_) + j * width;
                 begin[j] = {out[j], stride};
             }
-            tile_of<T>(units, kMaxVectors)(depth, a, kLine<T>, panel, begin, out, stride);
+            tile_of<T, F>(units, kMaxVectors)(factors<F>(depth), a, kLine<T>, panel, begin, out, stride);
             if (!whole) transfer(part, corner, units, valid, Move::kWrite);
         }
     }
@@ -129,14 +153,15 @@ private:
     }
 
     const Outer<T>& o_;
-    T *panel_, *lines_, *sum_;
+    F *panel_, *lines_;
+    T* sum_;
 };
 
-template <class T>
+template <class T, class F>
 void outer(const Outer<T>& o, int index, int count) {
     int64_t units = 0;
     for (int p = 0; p < o.parts; ++p) units += o.part[p].size;
-    OuterWorker<T>(o).add(share(units, count, index), share(units, count, index + 1));
+    OuterWorker<T, F>(o).add(share(units, count, index), share(units, count, index + 1));
 }
 
 template <class T>

@@ -19,9 +19,9 @@ void apply(int op, const T* a, const T* b, const T* c, T* y, int64_t n) {
     runner<T>(op, 0)(code, frame);
 }
 
-template <class T>
-constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T>, panel_size<T>, shares_steps<T>, pack<T>, run<T>,
-                                    outer<T>,         column_sum<T>,    token_sum<T>,  cross_entropy<T>, apply<T>};
+template <class T, class F>
+constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T, F>,   panel_bytes<T, F>, shares_steps<T>,  pack<T, F>, run<T, F>,
+                                    outer<T, F>,      column_sum<T>, token_sum<T>,      cross_entropy<T>, apply<T>};
 
 }  // namespace
 }  // namespace elman
@@ -32,7 +32,8 @@ constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T>, panel_size<T>, s
 #define ELMAN_JOIN(a, b) ELMAN_JOIN_(a, b)
 
 extern "C" [[gnu::visibility("hidden")]] const elman::IsaTable* ELMAN_JOIN(elman_isa_, ELMAN_ISA)() {
-    static constexpr elman::IsaTable table{ELMAN_TEXT(ELMAN_ISA), elman::functions<float>, elman::functions<double>,
+    static constexpr elman::IsaTable table{ELMAN_TEXT(ELMAN_ISA), elman::functions<float, float>,
+                                           elman::functions<double, double>, elman::functions<float, elman::Pair>,
                                            {elman::ceiling_multiply_add, elman::ceiling_dot_bfloat16, elman::ceiling_read}};
     return &table;
 }

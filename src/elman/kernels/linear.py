@@ -9,6 +9,7 @@ from elman.emit import Array, Instruction, Link, Matrix, Phase, Program, memory
 from elman.kernels._kernels import Plan, column_sum, cross_entropy, isa, outer
 from elman.kernels.bound import BoundKernel, Held, Packed
 from elman.kernels.memory import Rows, Weight
+from elman.kernels.precision import Precision
 
 _X, _BIAS, _Y = Array("x", "input", "D"), Array("b", "vector", "V"), Array("y", "output", "V")
 _D, _DX = Array("d", "kept", "V"), Array("x", "d_input", "D")
@@ -29,10 +30,10 @@ class Linear:
     columns: int
     rows: int
     has_bias: bool
-    is_double: bool
+    precision: Precision
 
     def _bind(self, program: Program) -> BoundKernel:
-        return BoundKernel(program, {"D": self.columns, "V": self.rows}, (), (), self.is_double)
+        return BoundKernel(program, {"D": self.columns, "V": self.rows}, (), (), self.precision)
 
     @cached_property
     def _forward(self) -> BoundKernel:
@@ -64,11 +65,11 @@ class Linear:
     def weight_gradient(self, plan: Plan, x: Rows, d: Rows, out: Weight, threads: int) -> None:
         """Add to ∂loss/∂W the sum of d ⊗ x over the rows of a plan."""
         parts = [d.address, d.stride, self.rows, out.address, out.row_stride, out.column_stride]
-        outer(plan, [x.address, x.stride, 0, 0], 0.0, self.columns, parts, self.is_double, threads)
+        outer(plan, [x.address, x.stride, 0, 0], 0.0, self.columns, parts, self.precision, threads)
 
     def bias_gradient(self, d: Rows, count: int, out: int, threads: int) -> None:
         """Write ∂loss/∂b, the sum of `count` rows d."""
-        column_sum([d.address, d.stride, count, self.rows, out], self.is_double, threads)
+        column_sum([d.address, d.stride, count, self.rows, out], self.precision.is_double, threads)
 
     def cross_entropy(
         self, logits: Rows, count: int, targets: int, ignored: int, smoothing: float, scales: int, losses: int,
@@ -83,15 +84,15 @@ class Linear:
             scales, losses: [count] of the element type; scales may be 0.
         """
         numbers = [logits.address, logits.stride, count, self.rows, targets, ignored, scales, losses]
-        cross_entropy(numbers, smoothing, self.is_double, threads)
+        cross_entropy(numbers, smoothing, self.precision.is_double, threads)
 
 
-_LINEARS: dict[tuple[int, int, bool, bool, str], Linear] = {}
+_LINEARS: dict[tuple[int, int, bool, Precision, str], Linear] = {}
 
 
-def linear_for(columns: int, rows: int, has_bias: bool, is_double: bool) -> Linear:
+def linear_for(columns: int, rows: int, has_bias: bool, precision: Precision) -> Linear:
     """The linear layer of these sizes, on the instruction set in use."""
-    key = columns, rows, has_bias, is_double, isa()
+    key = columns, rows, has_bias, precision, isa()
     if key not in _LINEARS:
         _LINEARS[key] = Linear(*key[:-1])
     return _LINEARS[key]

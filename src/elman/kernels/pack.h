@@ -1,4 +1,4 @@
-// Panels: the matrices of a link, laid out in the order in which the tiles read them.
+// Panels: the matrices of a link, laid out in the order in which the tiles read them, as the factors F that these multiply.
 //
 // A phase goes over its units in blocks of `vectors` vectors. In a block, product p of a link has vectors p * vectors ... of the
 // link's row of vectors, which is cut into tiles; the panel is [block][tile][k][vector of the tile][unit], zero past the last unit.
@@ -14,14 +14,14 @@ constexpr int kRunVectors = 32;              // vectors that an operation goes o
 constexpr size_t kPanelBytes = 512 * 1024;  // panels of a block, which all lanes read: half of a second-level cache
 
 // How a phase is cut: units into blocks for the tiles, these into what its code runs over; lanes into groups.
-template <class T>
+template <class T, class F>
 void shape(Phase& phase) {
     const int most = static_cast<int>(ceil_div(phase.size, Vector<T>::width));
     const int wanted = phase.chains == 0 ? 4 : phase.chains == 1 ? 4 : phase.chains == 2 ? 2 : 1;
     phase.vectors = wanted < most ? wanted : most;
     size_t bytes = 1;
     for (int l = 0; l < phase.links; ++l)
-        bytes += sizeof(T) * phase.link[l].depth * phase.link[l].products * phase.vectors * Vector<T>::width;
+        bytes += sizeof(F) * factors<F>(phase.link[l].depth) * phase.link[l].products * phase.vectors * Vector<T>::width;
     const int wide = (phase.links ? kRunVectors / 2 : kRunVectors) / phase.vectors;
     const int fitting = static_cast<int>(kPanelBytes / bytes), blocks = static_cast<int>(ceil_div(most, phase.vectors));
     phase.tiles = wide < fitting ? wide : fitting;
@@ -51,14 +51,15 @@ int block_count(const Phase& phase) {
     return static_cast<int>(ceil_div(phase.size, block_units<T>(phase)));
 }
 
-template <class T>
+// Factors in the panel of a block, and of all blocks.
+template <class T, class F>
 size_t block_panel(const Phase& phase, const Link& link) {
-    return static_cast<size_t>(link.depth) * link.products * block_units<T>(phase);
+    return static_cast<size_t>(factors<F>(link.depth)) * link.products * block_units<T>(phase);
 }
 
-template <class T>
-size_t panel_size(const Phase& phase, const Link& link) {
-    return block_panel<T>(phase, link) * block_count<T>(phase);
+template <class T, class F>
+size_t panel_bytes(const Phase& phase, const Link& link) {
+    return sizeof(F) * block_panel<T, F>(phase, link) * block_count<T>(phase);
 }
 
 // Exchanges rows and columns of a square of vectors: pairs of rows swap ever smaller halves.
@@ -100,14 +101,27 @@ void pack_vector(const MatrixView<T>& view, int unit, int units, int depth, T* t
         for (int i = 0; i < width; ++i) to[k * stride + i] = i < units ? from[i * view.row_stride + k * view.column_stride] : T(0);
 }
 
+// The same as pairs of columns.
+inline void pack_vector(const MatrixView<float>& view, int unit, int units, int depth, Pair* to, ptrdiff_t stride) {
+    constexpr int width = Vector<float>::width, most = 2 * width;
+    alignas(64) float columns[(most + 1) * width];
+    for (int k = 0; k < depth; k += most) {
+        const int count = depth - k < most ? depth - k : most;
+        const MatrixView<float> rest{view.base + k * view.column_stride, view.row_stride, view.column_stride};
+        pack_vector(rest, unit, units, count, columns, static_cast<ptrdiff_t>(width));
+        store<float>(columns + count * width, vec<float>{});
+        for (int i = 0; i < count; i += 2, to += stride) store<Pair>(to, pairs(load<float>(columns + i * width), load<float>(columns + (i + 1) * width)));
+    }
+}
+
 // The share of thread `index` of `count`: some of the blocks.
-template <class T>
-void pack(const Phase& phase, const Link& link, const MatrixView<T>* views, T* panel, int index, int count) {
+template <class T, class F>
+void pack(const Phase& phase, const Link& link, const MatrixView<T>* views, void* memory, int index, int count) {
     constexpr int width = Vector<T>::width;
     const TileSplit split(link.products * phase.vectors);
     const int64_t blocks = block_count<T>(phase);
     const int first = static_cast<int>(share(blocks, count, index)), last = static_cast<int>(share(blocks, count, index + 1));
-    panel += block_panel<T>(phase, link) * first;
+    F* panel = static_cast<F*>(memory) + block_panel<T, F>(phase, link) * first;
     for (int block = first; block < last; ++block) {
         for (int t = 0; t < split.tiles; ++t) {
             const int vectors = split.width(t);
@@ -118,7 +132,7 @@ void pack(const Phase& phase, const Link& link, const MatrixView<T>* views, T* p
                 const MatrixView<T>& view = views[place / phase.vectors];
                 pack_vector(view, units ? unit : 0, units, link.depth, panel + j * width, static_cast<ptrdiff_t>(vectors) * width);
             }
-            panel += static_cast<size_t>(link.depth) * vectors * width;
+            panel += static_cast<size_t>(factors<F>(link.depth)) * vectors * width;
         }
     }
 }

@@ -78,7 +78,7 @@ struct Phase {
     const Instruction* instruction;
     int32_t registers;
     int32_t sums;       // how many kSum
-    int32_t touched;    // arrays whose rows move from step to step and that the code, of the whole run, reads or writes
+    int32_t touched;    // of a run without products: arrays whose rows move from step to step and that its code reads or writes
     const int32_t* touch;
 };
 
@@ -158,7 +158,7 @@ struct Run {
     const Binding<T>* bindings;
     const Recurrent<T>* recurrents;
     const Recurrent<T>* befores;
-    const T* const* panels;
+    const void* const* panels;
     const Plan* plan;      // null: every row by itself, `steps` of them
     int64_t steps;
     bool backward;         // walk each segment from its end

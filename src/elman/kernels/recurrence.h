@@ -6,8 +6,11 @@
 //
 // Where lanes are few or the matrices outgrow the cache, the workers share every step instead: all go through all lanes, each
 // with blocks of units of its own, or where there are no products groups of lanes, and meet after each phase.
+//
+// F are the factors of the products (factors.h).
 #pragma once
 
+#include "factors.h"
 #include "interpret.h"
 #include "lanes.h"
 #include "pack.h"
@@ -18,7 +21,7 @@ namespace {
 constexpr int kLaneChunk = 48;  // lanes that walk together: their rows stay in the second-level cache
 constexpr int kRowChunk = 192;  // rows of a program without steps
 
-template <class T>
+template <class T, class F>
 class Worker {
 public:
     Worker(const Run<T>& run, int capacity, int index, int count)
@@ -71,6 +74,7 @@ private:
         for (int r = 0; arena.memory && r < p.registers * kMaxLanes; ++r) registers_[r] = registers + r * width_;
         sums_ = arena.take<T>(static_cast<size_t>(p.sums) * lanes_.capacity() * Vector<T>::width);
         lanes_.lay_out(arena);
+        factors_.lay_out(arena, p, lanes_.capacity());
     }
 
     void phases(int active) {
@@ -113,13 +117,14 @@ private:
         const int parts = static_cast<int>(ceil_div(active, phase.lanes));
         const int64_t blocks = ceil_div(phase.size, code_units<T>(phase));
         const int first = static_cast<int>(share(blocks, count_, index_)), last = static_cast<int>(share(blocks, count_, index_ + 1));
+        if (first < last) factors_.begin(phase, lanes_, active);
         for (int block = first; block < last; ++block) {
             const int unit = block * code_units<T>(phase);
             for (int part = 0; part < parts; ++part) {
                 const int lane = static_cast<int>(share(active, parts, part));
                 const Frame<T> f = frame(phase, lane, static_cast<int>(share(active, parts, part + 1)) - lane, unit);
                 begin_chains(phase, f);
-                for (int u = 0; u < f.units; u += block_units<T>(phase)) multiply(phase, f, u);
+                for (int u = 0; u < f.units; u += block_units<T>(phase)) multiply(phase, f, lane, u);
                 Ahead<T> none(program_, phase, lanes_.pointers(), lanes_.capacity(), 0, 0);
                 execute(phase, f, none);
             }
@@ -159,13 +164,14 @@ private:
     }
 
     // Adds the products of one block of units, the u-th of the frame and those behind it, to their chains.
-    void multiply(const Phase& phase, const Frame<T>& f, int u) {
+    void multiply(const Phase& phase, const Frame<T>& f, int lane, int u) {
         const int block = (f.unit + u) / block_units<T>(phase);
         for (int l = 0; l < phase.links; ++l) {
             const Link& link = phase.link[l];
             const TileSplit split(link.products * phase.vectors);
-            const T* panel = run_.panels[link.panel] + block_panel<T>(phase, link) * block;
-            T* const* rows = f.rows + static_cast<ptrdiff_t>(link.source) * f.stride;
+            const F* panel = static_cast<const F*>(run_.panels[link.panel]) + block_panel<T, F>(phase, link) * block;
+            const F* const* rows = factors_.rows(phase, l, f, lane);
+            const int depth = factors<F>(link.depth);
             for (int t = 0; t < split.tiles; ++t) {
                 T* out[kMaxVectors];
                 Begin<T> from[kMaxVectors];
@@ -175,8 +181,8 @@ private:
                     out[j] = f.registers[product.chain * kMaxLanes] + unit;
                     from[j] = begin(phase, product, f, unit, out[j]);
                 }
-                tile_of<T>(f.lanes, split.width(t))(link.depth, rows, 1, panel, from, out, width_);
-                panel += static_cast<size_t>(link.depth) * split.width(t) * Vector<T>::width;
+                tile_of<T, F>(f.lanes, split.width(t))(depth, rows, 1, panel, from, out, width_);
+                panel += static_cast<size_t>(depth) * split.width(t) * Vector<T>::width;
             }
         }
     }
@@ -195,17 +201,18 @@ private:
     const Program& program_;
     int index_, count_;  // of the workers that share the steps
     Lanes<T> lanes_;
+    Factors<T, F> factors_;
     T** registers_;  // [register][lane]: a block of `width_` elements
     int width_ = 1;
     T* sums_;  // [sum][lane][width of a vector]
 };
 
-template <class T>
+template <class T, class F>
 void run(const Run<T>& run, int index, int count) {
     if (!run.plan) {
         const int64_t first = share(run.steps, count, index), last = share(run.steps, count, index + 1);
         if (first == last) return;
-        Worker<T> worker(run, static_cast<int>(last - first < kRowChunk ? last - first : kRowChunk), 0, 1);
+        Worker<T, F> worker(run, static_cast<int>(last - first < kRowChunk ? last - first : kRowChunk), 0, 1);
         for (int64_t row = first; row < last; row += kRowChunk)
             worker.visit(row, static_cast<int>(last - row < kRowChunk ? last - row : kRowChunk));
         return;
@@ -213,7 +220,7 @@ void run(const Run<T>& run, int index, int count) {
     const int stride = run.meeting ? 1 : count, first = run.meeting ? 0 : index;
     const int mine = static_cast<int>(ceil_div(run.plan->lane_count - first, stride));
     if (mine <= 0) return;
-    Worker<T> worker(run, mine < kLaneChunk ? mine : kLaneChunk, index, count);
+    Worker<T, F> worker(run, mine < kLaneChunk ? mine : kLaneChunk, index, count);
     const int chunks = static_cast<int>(ceil_div(mine, kLaneChunk));
     for (int c = 0; c < chunks; ++c) {
         const int begin = static_cast<int>(share(mine, chunks, c)), end = static_cast<int>(share(mine, chunks, c + 1));

@@ -2,11 +2,12 @@
 //
 //   out[j][i * stride .. + width] = begin[j][i] + sum over k of a[i][k * step] * panel[k][j]      i < ROWS, j < VECTORS
 //
+// The factors F of its products are elements of type T, or pairs of bfloat16 where T is float.
 // Each output element is one chain of fused multiply-adds, k ascending, that goes on from where it begins: a chain may be
 // spilled between calls and gives the same bits, whatever ROWS and VECTORS it is computed with.
 #pragma once
 
-#include "vector.h"
+#include "bfloat16.h"
 
 namespace elman {
 namespace {
@@ -28,48 +29,48 @@ struct Begin {
     ptrdiff_t stride;
 };
 
-template <class T, int ROWS, int VECTORS>
-[[gnu::noinline]] void tile(int depth, const T* const* a, ptrdiff_t step, const T* panel, const Begin<T>* begin, T* const* out,
+template <class T, class F, int ROWS, int VECTORS>
+[[gnu::noinline]] void tile(int depth, const F* const* a, ptrdiff_t step, const F* panel, const Begin<T>* begin, T* const* out,
                             ptrdiff_t stride) {
     using V = vec<T>;
     constexpr int width = Vector<T>::width;
     V sum[ROWS][VECTORS];
-    const T* row[ROWS];
+    const F* row[ROWS];
     for (int i = 0; i < ROWS; ++i) {
         row[i] = a[i];
         for (int j = 0; j < VECTORS; ++j) sum[i][j] = load<T>(begin[j].row + i * begin[j].stride);
     }
     for (ptrdiff_t k = 0, end = depth * step; k < end; k += step) {
-        V b[VECTORS];
-        for (int j = 0; j < VECTORS; ++j) b[j] = load<T>(panel + j * width);
+        vec<F> b[VECTORS];
+        for (int j = 0; j < VECTORS; ++j) b[j] = load<F>(panel + j * width);
         panel += VECTORS * width;
         for (int i = 0; i < ROWS; ++i) {
-            const V s = broadcast<T>(row[i][k]);
-            for (int j = 0; j < VECTORS; ++j) sum[i][j] += s * b[j];
+            const vec<F> s = broadcast<F>(row[i][k]);
+            for (int j = 0; j < VECTORS; ++j) sum[i][j] = multiply_add(sum[i][j], s, b[j]);
         }
     }
     for (int i = 0; i < ROWS; ++i)
         for (int j = 0; j < VECTORS; ++j) store<T>(out[j] + i * stride, sum[i][j]);
 }
 
-template <class T>
-using TileFunction = void (*)(int, const T* const*, ptrdiff_t, const T*, const Begin<T>*, T* const*, ptrdiff_t);
+template <class T, class F>
+using TileFunction = void (*)(int, const F* const*, ptrdiff_t, const F*, const Begin<T>*, T* const*, ptrdiff_t);
 
-template <class T, int VECTORS>
-TileFunction<T> tile_of(int rows) {
-    constexpr TileFunction<T> table[kMaxRows] = {tile<T, 1, VECTORS>, tile<T, 2, VECTORS>, tile<T, 3, VECTORS>,
-                                                 tile<T, 4, VECTORS>, tile<T, 5, VECTORS>, tile<T, 6, VECTORS>,
-                                                 tile<T, 7, VECTORS>, tile<T, 8, VECTORS>};
+template <class T, class F, int VECTORS>
+TileFunction<T, F> tile_of(int rows) {
+    constexpr TileFunction<T, F> table[kMaxRows] = {tile<T, F, 1, VECTORS>, tile<T, F, 2, VECTORS>, tile<T, F, 3, VECTORS>,
+                                                    tile<T, F, 4, VECTORS>, tile<T, F, 5, VECTORS>, tile<T, F, 6, VECTORS>,
+                                                    tile<T, F, 7, VECTORS>, tile<T, F, 8, VECTORS>};
     return table[rows - 1];
 }
 
-template <class T>
-TileFunction<T> tile_of(int rows, int vectors) {
-    if (vectors == 1) return tile_of<T, 1>(rows);
-    if (vectors == 2) return tile_of<T, 2>(rows);
+template <class T, class F>
+TileFunction<T, F> tile_of(int rows, int vectors) {
+    if (vectors == 1) return tile_of<T, F, 1>(rows);
+    if (vectors == 2) return tile_of<T, F, 2>(rows);
     if constexpr (kMaxVectors == 4)
-        if (vectors == 4) return tile_of<T, 4>(rows);
-    return tile_of<T, 3>(rows);
+        if (vectors == 4) return tile_of<T, F, 4>(rows);
+    return tile_of<T, F, 3>(rows);
 }
 
 // `total` in `parts` nearly equal parts: where part `index` begins.

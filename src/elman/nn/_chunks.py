@@ -15,6 +15,7 @@ from elman.nn._library import operation
 from elman.nn._memory import address, in_one_piece, in_rows, readable, rows_of, scratch
 from elman.nn.linear import place_of
 from elman.nn.plans import DENSE, bind
+from elman.nn.spec import precision_of
 
 CHUNK = 1 << 22  # logits of a chunk, about: 16 MiB in float32
 LEAST_ROWS, MOST_ROWS = 256, 4096  # of a chunk: with fewer, the gradient of the weights is bound by memory
@@ -28,7 +29,7 @@ def chunk_rows(classes: int) -> int:
 
 def run(
     rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, d_losses: Tensor | None, reduction: str,
-    ignore_index: int, smoothing: float, wanted: Sequence[bool],
+    ignore_index: int, smoothing: float, wanted: Sequence[bool], bfloat16: bool,
 ) -> list[Tensor]:  # fmt: skip
     """Losses and gradients of rows [N, D] against targets [N].
 
@@ -36,6 +37,7 @@ def run(
         d_losses: ∂/∂loss of each row [N]; by default what the reduction makes it (1, or 1 / rows that count).
         reduction: "none", "sum" or "mean", which is over the rows whose target is not `ignore_index`.
         wanted: whether the gradients of rows, weight and bias are.
+        bfloat16: whether the factors of products are rounded to it.
 
     Returns:
         losses [N] or their sum or mean; the three gradients, empty where not wanted.
@@ -43,10 +45,10 @@ def run(
     Raises:
         ShapeError: a target is not 0 … V - 1 and not `ignore_index`.
     """
-    head = _Head(in_rows(rows), readable(weight), in_one_piece(bias), wanted)
+    head = _Head(in_rows(rows), readable(weight), in_one_piece(bias), wanted, bfloat16)
     targets = targets.clone() if targets.data_ptr() % 8 else targets.contiguous()
     valid = _check_targets(targets, head.layer.rows, ignore_index)
-    results = run_fake(rows, weight, bias, targets, d_losses, "none", ignore_index, smoothing, wanted)
+    results = run_fake(rows, weight, bias, targets, d_losses, "none", ignore_index, smoothing, wanted, bfloat16)
     losses = results[0]
     for gradient in results[2:]:
         gradient.zero_()
@@ -65,9 +67,12 @@ def run(
 class _Head:
     """The linear layer over a chunk of rows after another."""
 
-    def __init__(self, rows: Tensor, weight: Tensor, bias: Tensor | None, wanted: Sequence[bool]) -> None:
+    def __init__(
+        self, rows: Tensor, weight: Tensor, bias: Tensor | None, wanted: Sequence[bool], bfloat16: bool
+    ) -> None:
         self.rows, self.wanted, self.threads = rows, wanted, torch.get_num_threads()
-        self.layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, weight.dtype == torch.float64)
+        precision = precision_of(weight.dtype, bfloat16)
+        self.layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, precision)
         self.most = min(chunk_rows(self.layer.rows), len(rows))
         self.count = 0  # rows of the chunk
         self.logits = scratch("logits", self.most, _width(self.layer.rows), weight)
@@ -130,7 +135,7 @@ def _range(targets: Tensor) -> tuple[int, int]:
 
 def run_fake(
     rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, d_losses: Tensor | None, reduction: str,
-    ignore_index: int, smoothing: float, wanted: Sequence[bool],
+    ignore_index: int, smoothing: float, wanted: Sequence[bool], bfloat16: bool,
 ) -> list[Tensor]:  # fmt: skip
     """Results of the same shapes as `run`."""
     shapes = (rows.shape, weight.shape, weight.shape[:1])
@@ -140,7 +145,7 @@ def run_fake(
 
 losses_and_gradients = operation(
     "linear_cross_entropy(Tensor rows, Tensor weight, Tensor? bias, Tensor targets, Tensor? d_losses, str reduction, "
-    "int ignore_index, float smoothing, bool[] wanted) -> Tensor[]",
+    "int ignore_index, float smoothing, bool[] wanted, bool bfloat16) -> Tensor[]",
     run,
     run_fake,
 )

@@ -23,6 +23,11 @@ def readable(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def widened(tensor: Tensor) -> Tensor:
+    """The same values in float32, where it is bfloat16."""
+    return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
+
+
 def in_rows(tensor: Tensor) -> Tensor:
     """Readable, the elements of a row side by side; rows may lie anywhere."""
     tensor = readable(tensor)

@@ -37,6 +37,7 @@ def token_table(spec: LayerSpec, step: Forward, tokens: Tensor, weights: Sequenc
             columns = spec.member(matrix.name, weights)
             columns = columns if matrix.transposed else columns.T
             columns = columns if present is None else columns[present]
+            columns = columns.bfloat16().float() if spec.bfloat16 else columns
             first = step.projected.offsets[program.arrays[memory(phase.code[chain].target)]]
             part, start = table.narrow(1, first, columns.shape[1]), phase.starts[chain]
             if start < 0:

@@ -21,7 +21,7 @@ from elman.nn._library import operation
 from elman.nn._memory import in_rows, readable
 from elman.nn._windows import Window, Windows
 from elman.nn.plans import PlanSpec
-from elman.nn.spec import LayerSpec, spec_of
+from elman.nn.spec import LayerSpec, key_with, spec_of
 
 SQRT = 0
 LEAST = 1 << 20  # elements that a segment takes at least: below that, calls cost more than memory is worth
@@ -46,13 +46,14 @@ def forward(
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor],
     checkpoint: int | None,
+    bfloat16: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
     """As `elman.nn.fused.forward`; where a gradient will be asked for, by segments of `checkpoint` steps (or SQRT)."""
     tensors = [*inputs, *initial, *weights]
     if checkpoint is None or not fused.is_learning(tensors):
-        return fused.forward(spec, plan, tokens, inputs, initial, weights)
-    numbers = (len(inputs), len(initial), checkpoint)
-    results = BySegments.apply(spec.key, plan.numbers, plan.tensor, tokens, *numbers, *tensors)  # type: ignore[no-untyped-call]
+        return fused.forward(spec, plan, tokens, inputs, initial, weights, bfloat16)
+    key, numbers = key_with(spec.key, bfloat16), (len(inputs), len(initial), checkpoint)
+    results = BySegments.apply(key, plan.numbers, plan.tensor, tokens, *numbers, *tensors)  # type: ignore[no-untyped-call]
     return results[0], list(results[1:])
 
 

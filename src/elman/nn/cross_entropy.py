@@ -9,6 +9,7 @@ from torch import Tensor
 
 from elman.errors import ConfigError, DtypeError, ShapeError
 from elman.nn._chunks import losses_and_gradients
+from elman.nn._memory import widened
 from elman.nn.batch import TOKENS
 from elman.nn.linear import Linear, linear_path
 
@@ -42,13 +43,15 @@ def linear_cross_entropy(
     _check_options(reduction, label_smoothing)
     _check(input, weight, bias, targets)
     rows, ids = input.reshape(-1, input.shape[-1]), targets.reshape(-1).to(torch.int64)
-    options = (reduction, ignore_index, label_smoothing)
-    if linear_path(input, weight, bias).name == "reference":
+    options, path = (reduction, ignore_index, label_smoothing), linear_path(input, weight, bias)
+    if path.bfloat16:
+        rows, weight, bias = widened(rows), widened(weight), None if bias is None else widened(bias)
+    if path.name == "reference":
         loss = reference(rows, weight, bias, ids, *options)
-    elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (input, weight, bias)):
-        loss = _Loss.apply(rows, weight, bias, ids, *options)  # type: ignore[no-untyped-call]
+    elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (rows, weight, bias)):
+        loss = _Loss.apply(rows, weight, bias, ids, *options, path.bfloat16)  # type: ignore[no-untyped-call]
     else:
-        loss = losses_and_gradients(rows, weight, bias, ids, None, *options, [False] * 3)[0]
+        loss = losses_and_gradients(rows, weight, bias, ids, None, *options, [False] * 3, path.bfloat16)[0]
     return loss.reshape(targets.shape) if reduction == "none" else loss
 
 
@@ -90,12 +93,12 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, reduction: str,
-        ignore_index: int, smoothing: float,
+        ignore_index: int, smoothing: float, bfloat16: bool,
     ) -> Tensor:  # fmt: skip
         """The loss and, but for reduction "none", its gradients."""
-        ctx.options = (reduction, ignore_index, smoothing)
+        ctx.options, ctx.bfloat16 = (reduction, ignore_index, smoothing), bfloat16
         wanted = [want and reduction != "none" for want in ctx.needs_input_grad[:3]]
-        loss, *gradients = losses_and_gradients(rows, weight, bias, targets, None, *ctx.options, wanted)
+        loss, *gradients = losses_and_gradients(rows, weight, bias, targets, None, *ctx.options, wanted, bfloat16)
         ctx.save_for_backward(rows, weight, bias, targets, *gradients)
         return loss  # type: ignore[no-any-return]
 
@@ -107,12 +110,12 @@ class _Loss(torch.autograd.Function):
         if torch.is_grad_enabled():
             found = _again(rows, weight, bias, targets, ctx.options, d, wanted)
         elif ctx.options[0] == "none":
-            found = losses_and_gradients(rows, weight, bias, targets, d, *ctx.options, wanted)[1:]
+            found = losses_and_gradients(rows, weight, bias, targets, d, *ctx.options, wanted, ctx.bfloat16)[1:]
         elif not torch.compiler.is_compiling() and d.item() == 1.0:
             found = gradients
         else:
             found = [gradient * d for gradient in gradients]
-        return *(g if want else None for g, want in zip(found, wanted, strict=True)), None, None, None, None
+        return *(g if want else None for g, want in zip(found, wanted, strict=True)), *[None] * 5
 
 
 def _again(

@@ -12,7 +12,7 @@ from elman.nn import _buffers as buffers
 from elman.nn._library import operation
 from elman.nn.plans import PlanSpec
 from elman.nn.reference import reference
-from elman.nn.spec import LayerSpec, spec_of
+from elman.nn.spec import LayerSpec, key_with, spec_of
 
 
 def forward(
@@ -22,6 +22,7 @@ def forward(
     inputs: Sequence[Tensor],
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor],
+    bfloat16: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
     """Output [N, size] and final states [B, size] of one direction of a layer.
 
@@ -32,13 +33,14 @@ def forward(
         inputs: float [N, size] for each (other) input of the cell.
         initial: [B, size] for each state, or None for the cell's own start.
         weights: the slots of `elman.cells.layout`, then derived parameters (`LayerSpec.derive`).
+        bfloat16: whether the factors of products are rounded to it; all tensors are float32 then.
     """
-    edges, tensors = plan.tensor, [*inputs, *initial, *weights]
+    edges, tensors, key = plan.tensor, [*inputs, *initial, *weights], key_with(spec.key, bfloat16)
     if is_learning(tensors):
         numbers = (len(inputs), len(initial))
-        results = Fused.apply(spec.key, plan.numbers, edges, tokens, *numbers, *tensors)  # type: ignore[no-untyped-call]
+        results = Fused.apply(key, plan.numbers, edges, tokens, *numbers, *tensors)  # type: ignore[no-untyped-call]
     else:
-        results = _forward(spec.key, plan.numbers, edges, tokens, list(inputs), list(initial), list(weights), False)
+        results = _forward(key, plan.numbers, edges, tokens, list(inputs), list(initial), list(weights), False)
     return results[0], list(results[1:])
 
 

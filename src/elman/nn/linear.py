@@ -10,9 +10,10 @@ from torch import Tensor
 
 from elman.kernels import Weight, linear_for
 from elman.nn._library import operation
-from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of
+from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of, widened
 from elman.nn.path import Path, choose_path
 from elman.nn.plans import DENSE, bind
+from elman.nn.spec import precision_of
 
 
 class Linear(torch.nn.Linear):
@@ -43,14 +44,18 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     fits = input.dim() >= 1 and weight.dim() == 2 and input.shape[-1] == weight.shape[1]
     fits = fits and (bias is None or bias.shape == weight.shape[:1])  # torch says in its own words what does not
-    if not fits or linear_path(input, weight, bias).name != "fused":
+    path = linear_path(input, weight, bias) if fits else None
+    if path is None or path.name != "fused":
         return torch.nn.functional.linear(input, weight, bias)
+    shape = (*input.shape[:-1], weight.shape[0])
+    if path.bfloat16:
+        input, weight, bias = widened(input), widened(weight), None if bias is None else widened(bias)
     rows = input.reshape(-1, input.shape[-1])
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (input, weight, bias)):
-        output = _Linear.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
+        output = _Linear.apply(rows, weight, bias, path.bfloat16)  # type: ignore[no-untyped-call]
     else:
-        output = _forward(rows, weight, bias, True)
-    return output.reshape(*input.shape[:-1], weight.shape[0])  # type: ignore[no-any-return]
+        output = _forward(rows, weight, bias, True, path.bfloat16)
+    return output.reshape(shape).to(path.output or output.dtype)  # type: ignore[no-any-return]
 
 
 def linear_path(input: Tensor, weight: Tensor, bias: Tensor | None) -> Path:
@@ -64,38 +69,40 @@ class _Linear(torch.autograd.Function):
     """The product with its gradients; differentiated twice, these are torch's products."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, bfloat16: bool) -> Tensor:
         """Run, and keep the factors."""
         ctx.save_for_backward(rows, weight)
-        return _forward(rows, weight, bias, False)  # type: ignore[no-any-return]
+        ctx.bfloat16 = bfloat16
+        return _forward(rows, weight, bias, False, bfloat16)  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of rows, weight and bias."""
         rows, weight = ctx.saved_tensors
-        wanted = list(ctx.needs_input_grad)
+        wanted = list(ctx.needs_input_grad[:3])
         if torch.is_grad_enabled():
-            return d @ weight if wanted[0] else None, d.T @ rows if wanted[1] else None, d.sum(0) if wanted[2] else None
-        found = _backward(rows, weight, d, wanted)
-        return tuple(g if want else None for g, want in zip(found, wanted, strict=True))
+            found = [d @ weight, d.T @ rows, d.sum(0)]
+        else:
+            found = _backward(rows, weight, d, wanted, ctx.bfloat16)
+        return *(g if want else None for g, want in zip(found, wanted, strict=True)), None
 
 
-def _run(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool) -> Tensor:
+def _run(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool, bfloat16: bool) -> Tensor:
     """With `hold`, the weights as they are laid out are kept for the next call, as long as no element changes."""
     held, threads = held_by(weight) if hold else None, torch.get_num_threads()
     rows, weight, bias = in_rows(rows), readable(weight), in_one_piece(bias)
-    layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, weight.dtype == torch.float64)
+    layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, precision_of(weight.dtype, bfloat16))
     output = rows.new_empty(len(rows), weight.shape[0])
     packed = layer.pack(place_of(weight), address(bias), threads, held)
     layer.forward(packed, rows_of(rows), rows_of(output), len(rows), threads)
     return output
 
 
-def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool]) -> list[Tensor]:
+def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool], bfloat16: bool) -> list[Tensor]:
     """Gradients of rows, weight and bias; an empty tensor where none is wanted."""
     rows, weight, d, threads = in_rows(rows), readable(weight), in_rows(d), torch.get_num_threads()
-    layer = linear_for(weight.shape[1], weight.shape[0], False, weight.dtype == torch.float64)
-    d_rows, d_weight, d_bias = gradients = _run_back_fake(rows, weight, d, wanted)
+    layer = linear_for(weight.shape[1], weight.shape[0], False, precision_of(weight.dtype, bfloat16))
+    d_rows, d_weight, d_bias = gradients = _run_back_fake(rows, weight, d, wanted, bfloat16)
     if wanted[0]:
         layer.input_gradient(
             layer.pack_transposed(place_of(weight), threads), rows_of(d), rows_of(d_rows), len(rows), threads
@@ -108,11 +115,11 @@ def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool]) -
     return gradients
 
 
-def _run_fake(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool) -> Tensor:
+def _run_fake(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool, bfloat16: bool) -> Tensor:
     return rows.new_empty(rows.shape[0], weight.shape[0])
 
 
-def _run_back_fake(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool]) -> list[Tensor]:
+def _run_back_fake(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool], bfloat16: bool) -> list[Tensor]:
     shapes = (rows.shape, weight.shape, weight.shape[:1])
     return [weight.new_empty(shape if want else 0) for shape, want in zip(shapes, wanted, strict=True)]
 
@@ -122,7 +129,11 @@ def place_of(matrix: Tensor) -> Weight:
     return Weight(matrix.data_ptr(), matrix.stride(0), matrix.stride(1))
 
 
-_forward = operation("linear(Tensor rows, Tensor weight, Tensor? bias, bool hold) -> Tensor", _run, _run_fake)
+_forward = operation(
+    "linear(Tensor rows, Tensor weight, Tensor? bias, bool hold, bool bfloat16) -> Tensor", _run, _run_fake
+)
 _backward = operation(
-    "linear_backward(Tensor rows, Tensor weight, Tensor d, bool[] wanted) -> Tensor[]", _run_back, _run_back_fake
+    "linear_backward(Tensor rows, Tensor weight, Tensor d, bool[] wanted, bool bfloat16) -> Tensor[]",
+    _run_back,
+    _run_back_fake,
 )

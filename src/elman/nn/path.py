@@ -9,37 +9,65 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-FUSED_DTYPES = (torch.float32, torch.float64)
+from elman.errors import ConfigError
+
+FUSED_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+_CAST = (torch.float32, torch.bfloat16)  # what autocast casts
 
 
 @dataclass(frozen=True)
 class Path:
-    """`name` is "fused" (the kernels) or "reference" (the evaluator, or torch's own layer); `reason` says why."""
+    """`name` is "fused" (the kernels) or "reference" (the evaluator, or torch's own layer); `reason` says why.
+
+    Attributes:
+        bfloat16: whether the kernels round the factors of products to bfloat16 (their memory is float32 then).
+        output, state: element types of the output and of states where they are not those of the memory.
+    """
 
     name: str
     reason: str
+    bfloat16: bool = False
+    output: torch.dtype | None = None
+    state: torch.dtype | None = None
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
 
 
-_FUSED = {dtype: Path("fused", f"CPU, {dtype}") for dtype in FUSED_DTYPES}
+_FUSED = {
+    torch.float32: Path("fused", "CPU, torch.float32"),
+    torch.float64: Path("fused", "CPU, torch.float64"),
+    torch.bfloat16: Path("fused", "CPU, torch.bfloat16", True, torch.bfloat16, torch.bfloat16),
+}
+_ROUNDED = Path("fused", "CPU, torch.float32, the factors of products in bfloat16", True)
+_AUTOCAST = Path("fused", "CPU, autocast to torch.bfloat16; states in float32", True, torch.bfloat16)
 
 
-def choose_path(tensors: Iterable[Tensor | None]) -> Path:
-    """The path of a call with these float tensors: inputs, states and weights."""
+def choose_path(tensors: Iterable[Tensor | None], precision: str | None = None) -> Path:
+    """The path of a call with these float tensors: inputs, states and weights, and a layer's `precision`."""
     reason = _mode()
     if reason:
         return Path("reference", reason)
     present = [tensor for tensor in tensors if tensor is not None]
-    dtype = present[0].dtype
+    dtype, autocast = present[0].dtype, torch.is_autocast_enabled("cpu")
     compiling = torch.compiler.is_compiling()  # where every tensor is a stand-in
     for tensor in present:
-        if not tensor.is_cpu or tensor.dtype is not dtype or tensor.layout is not torch.strided:
+        typed = tensor.dtype in _CAST if autocast else tensor.dtype is dtype
+        if not tensor.is_cpu or not typed or tensor.layout is not torch.strided:
             return Path("reference", _mismatch(present))
         if type(tensor) is not Tensor and type(tensor) is not torch.nn.Parameter and not compiling:
             return Path("reference", f"a tensor is a {type(tensor).__name__}")
+    if autocast:
+        return _AUTOCAST
+    if precision and dtype is torch.float32:
+        return _ROUNDED
     return _FUSED[dtype] if dtype in _FUSED else Path("reference", _mismatch(present))
+
+
+def check_precision(precision: str | None) -> None:
+    """Raise ConfigError unless it is None or "bfloat16": float32 layers round the factors of their products to it."""
+    if precision not in (None, "bfloat16"):
+        raise ConfigError(f'precision must be None or "bfloat16", got {precision!r}')
 
 
 def differentiating() -> bool:
@@ -53,8 +81,8 @@ def _mode() -> str:
         return "a torch.func transform (vmap, grad, jvp …) is active"
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation is active"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast is active; the kernels have float32 and float64"
+    if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is not torch.bfloat16:
+        return f"autocast to {torch.get_autocast_dtype('cpu')} is active; the kernels have bfloat16"
     if torch.jit.is_tracing() or torch.compiler.is_exporting():  # type: ignore[attr-defined, no-untyped-call]
         return "the call is traced for another runtime"
     return ""
@@ -70,4 +98,6 @@ def _mismatch(tensors: list[Tensor]) -> str:
     dtypes = sorted({str(tensor.dtype) for tensor in tensors})
     if len(dtypes) > 1:
         return f"element types differ: {', '.join(dtypes)}"
-    return f"the kernels have float32 and float64, not {dtypes[0]}"
+    if torch.is_autocast_enabled("cpu"):
+        return f"autocast is active, which leaves {dtypes[0]} alone"
+    return f"the kernels have float32, float64 and bfloat16, not {dtypes[0]}"

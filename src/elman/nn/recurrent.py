@@ -16,7 +16,7 @@ from elman.equations import Cell, Graph
 from elman.errors import ConfigError, DtypeError, EquationError, ShapeError
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
 from elman.nn.checkpoint import read_checkpoint
-from elman.nn.path import Path, choose_path
+from elman.nn.path import Path, check_precision, choose_path
 from elman.nn.spec import LayerSpec
 from elman.nn.stack import Direction, run_stack
 from elman.state import State
@@ -37,6 +37,8 @@ class Recurrent(torch.nn.Module):
         checkpoint: in training, keep only states, one every so many steps, and make the rest again in backward; "sqrt"
             is about √T steps. What is kept beside inputs and outputs grows as √T then; gradients are exact, and a
             training step costs about a third more. (The reference path keeps everything.)
+        precision: "bfloat16" rounds the factors of products to it; sums, states and all else stay float32, as do the
+            tensors outside. (Under torch.autocast, and with parameters of that type, it is so without being asked.)
         device, dtype: of the parameters.
 
     Parameters are named by group and layer, `W_l0`, `U_l0`, … (`_reverse` for the second direction); the members of a
@@ -44,7 +46,8 @@ class Recurrent(torch.nn.Module):
 
     Raises:
         ConfigError: a size is not positive, or names a letter that the cell does not have; the cell has no parameters,
-            or its layers cannot stand on one another; checkpoint is neither None nor "sqrt" nor a positive number.
+            or its layers cannot stand on one another; checkpoint is neither None nor "sqrt" nor a positive number;
+            precision is neither None nor "bfloat16".
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Recurrent(torch.nn.Module):
         dropout: float = 0.0,
         bidirectional: bool = False,
         checkpoint: int | str | None = None,
+        precision: str | None = None,
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -68,8 +72,9 @@ class Recurrent(torch.nn.Module):
         self.cell = cells.get(cell) if isinstance(cell, str) else cell
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
-        self.checkpoint = checkpoint
+        self.checkpoint, self.precision = checkpoint, precision
         read_checkpoint(checkpoint)
+        check_precision(precision)
         self.sizes = _sizes(self.graph, input_size, hidden_size, sizes or {})
         if num_layers < 1 or not 0 <= dropout < 1:
             raise ConfigError(f"num_layers must be at least 1 and dropout in [0, 1), got {num_layers} and {dropout}")
@@ -157,7 +162,7 @@ class Recurrent(torch.nn.Module):
             layers,
             initial,
             dropout=self.dropout if self.training else 0.0,
-            fused=_path(batch, initial, layers).name == "fused",
+            path=self._path(batch, initial, layers),
             checkpoint=read_checkpoint(self.checkpoint),
         )
         after = dict(zip(self._starts, finals, strict=True))
@@ -165,7 +170,12 @@ class Recurrent(torch.nn.Module):
 
     def path(self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None) -> Path:
         """Which path a call with this input takes, and why. Raises as the call would."""
-        return _path(*self._read(input, state))
+        return self._path(*self._read(input, state))
+
+    def _path(self, batch: Batch, initial: Sequence[Tensor | None], layers: Sequence[Sequence[Direction]]) -> Path:
+        floats = [values for values in batch.values if values.dtype not in TOKENS]
+        weights = [tensor for directions in layers for _, tensors in directions for tensor in tensors]
+        return choose_path([*floats, *initial, *weights], self.precision)
 
     def _read(
         self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None
@@ -218,14 +228,10 @@ class Recurrent(torch.nn.Module):
         """The layer in one line."""
         parts = [self.cell.name, str(self.input_size), str(self.hidden_size)]
         parts += [f"num_layers={self.num_layers}"] if self.num_layers > 1 else []
-        options = {name: getattr(self, name) for name in ("batch_first", "dropout", "bidirectional", "checkpoint")}
+        options = {
+            name: getattr(self, name) for name in ("batch_first", "dropout", "bidirectional", "checkpoint", "precision")
+        }
         return ", ".join(parts + [f"{name}={value}" for name, value in options.items() if value])
-
-
-def _path(batch: Batch, initial: Sequence[Tensor | None], layers: Sequence[Sequence[Direction]]) -> Path:
-    floats = [values for values in batch.values if values.dtype not in TOKENS]
-    weights = [tensor for directions in layers for _, tensors in directions for tensor in tensors]
-    return choose_path([*floats, *initial, *weights])
 
 
 def _name(slot: TensorSlot, layer: int, direction: int) -> str:

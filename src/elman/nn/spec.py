@@ -13,7 +13,7 @@ from elman.cells.layout import layout
 from elman.emit import Array, Recurrence, emit
 from elman.equations import Graph, evaluate
 from elman.errors import KernelError
-from elman.kernels import Engine, Weight, engine_for, isa
+from elman.kernels import Engine, Precision, Weight, engine_for, isa
 from elman.kernels.encode import size_of
 
 
@@ -38,6 +38,7 @@ class LayerSpec:
         slots: tensors before the derived ones.
         arrays: the rows that a call brings, by role and name.
         takes_tokens: whether a token is a row of a table: the inputs are used in products only.
+        bfloat16: whether the factors of products are rounded to bfloat16.
     """
 
     graph: Graph
@@ -48,18 +49,20 @@ class LayerSpec:
     slots: int
     arrays: Mapping[tuple[str, str], Array] = field(repr=False)
     takes_tokens: bool
+    bfloat16: bool
     _engines: dict[tuple[torch.dtype, str], Engine] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, graph: Graph, sizes: Mapping[str, int]) -> LayerSpec:
+    def of(cls, graph: Graph, sizes: Mapping[str, int], bfloat16: bool = False) -> LayerSpec:
         """The spec of a cell at these sizes (one for each)."""
         key = f"{graph.hash} " + " ".join(f"{letter}{size}" for letter, size in sorted(sizes.items()))
+        key = key_with(key, bfloat16)
         if key not in _SPECS:
-            _SPECS[key] = cls._new(graph, dict(sizes), key)
+            _SPECS[key] = cls._new(graph, dict(sizes), key, bfloat16)
         return _SPECS[key]
 
     @classmethod
-    def _new(cls, graph: Graph, sizes: dict[str, int], key: str) -> LayerSpec:
+    def _new(cls, graph: Graph, sizes: dict[str, int], key: str, bfloat16: bool) -> LayerSpec:
         recurrence = emit(graph)
         places: dict[str, Place] = {}
         slots = layout(graph, sizes)
@@ -74,20 +77,20 @@ class LayerSpec:
         for role, ports in (("input", graph.inputs), ("d_input", graph.inputs), ("after", graph.states)):
             arrays |= {(role, port.name): Array(port.name, role, port.size) for port in ports}
         takes_tokens = engine_for(graph, sizes).inference.takes_tokens
-        return cls(graph, sizes, key, recurrence, places, len(slots), arrays, takes_tokens)
+        return cls(graph, sizes, key, recurrence, places, len(slots), arrays, takes_tokens, bfloat16)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LayerSpec.of, (self.graph, dict(self.sizes))
+        return LayerSpec.of, (self.graph, dict(self.sizes), self.bfloat16)
 
     def size(self, letter: str) -> int:
         """The number behind a size letter."""
         return size_of(letter, self.sizes)
 
     def engine(self, dtype: torch.dtype) -> Engine:
-        """The kernels for float32 or float64, on the instruction set in use."""
+        """The kernels for memory of float32 or float64, on the instruction set in use."""
         key = dtype, isa()
         if key not in self._engines:
-            self._engines[key] = engine_for(self.graph, self.sizes, dtype == torch.float64)
+            self._engines[key] = engine_for(self.graph, self.sizes, precision_of(dtype, self.bfloat16))
         return self._engines[key]
 
     def member(self, name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -126,10 +129,26 @@ def _members(spec: LayerSpec, index: int, address: int, item: int, strides: tupl
 
 
 _SPECS: dict[str, LayerSpec] = {}
+_BFLOAT16 = " bfloat16"
+
+
+def precision_of(dtype: torch.dtype, bfloat16: bool) -> Precision:
+    """The precision of memory of this element type, factors rounded or not."""
+    if dtype == torch.float64:
+        return Precision.FLOAT64
+    return Precision.BFLOAT16 if bfloat16 else Precision.FLOAT32
+
+
+def key_with(key: str, bfloat16: bool) -> str:
+    """The key of a spec, or of the same with factors in bfloat16."""
+    return key + _BFLOAT16 if bfloat16 else key
 
 
 def spec_of(key: str) -> LayerSpec:
     """The spec that was made under this key. Raises KernelError where none was."""
+    if key not in _SPECS and key.removesuffix(_BFLOAT16) in _SPECS:
+        plain = _SPECS[key.removesuffix(_BFLOAT16)]
+        return LayerSpec.of(plain.graph, plain.sizes, True)
     if key not in _SPECS:
         raise KernelError(
             f"cell {key[:12]} is unknown here: the graph was made in another process; make its layer first"

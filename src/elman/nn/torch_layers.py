@@ -1,7 +1,7 @@
 """`LSTM`, `GRU` and `RNN`: torch's own layers, with a faster forward on CPUs.
 
-They are subclasses that override `forward` and take one more option, `checkpoint`; so parameters, initialisation, hooks
-and pickling are torch's, and torch's forward is their reference path.
+They are subclasses that override `forward` and take two more options, `checkpoint` and `precision`; so parameters,
+initialisation, hooks and pickling are torch's, and torch's forward is their reference path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from elman import cells
 from elman.errors import DtypeError, ShapeError
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
 from elman.nn.checkpoint import read_checkpoint
-from elman.nn.path import Path, choose_path, differentiating
+from elman.nn.path import Path, check_precision, choose_path, differentiating
 from elman.nn.spec import LayerSpec
 from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged
@@ -29,21 +29,25 @@ class _Fused(torch.nn.RNNBase):
     """What the three layers share."""
 
     checkpoint: int | str | None = None  # of layers that `accelerate` changed, too
+    precision: str | None = None
     _expects: ClassVar[str] = "hx must be a tensor"
 
-    def __init__(self, *arguments: Any, checkpoint: int | str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, checkpoint: int | str | None = None, precision: str | None = None, **options: Any
+    ) -> None:
         read_checkpoint(checkpoint)
+        check_precision(precision)
         super().__init__(*arguments, **options)
-        self.checkpoint = checkpoint
+        self.checkpoint, self.precision = checkpoint, precision
 
     def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
         """The cell of one direction, and its weights from torch's: weight_ih, weight_hh, both biases, weight_hr."""
         raise NotImplementedError  # each layer has its own
 
     def extra_repr(self) -> str:
-        """Torch's, and `checkpoint` where it is set."""
-        own = "" if self.checkpoint is None else f", checkpoint={self.checkpoint}"
-        return super().extra_repr() + own
+        """Torch's, and `checkpoint` and `precision` where they are set."""
+        own = {"checkpoint": self.checkpoint, "precision": self.precision}
+        return super().extra_repr() + "".join(f", {name}={value}" for name, value in own.items() if value is not None)
 
     def path(self, input: Form, hx: Any = None) -> Path:
         """Which path a call with this input takes, and why."""
@@ -71,7 +75,7 @@ class _Fused(torch.nn.RNNBase):
             self._layers(tensors),
             self._initial(batch, states),
             dropout=self.dropout if self.training else 0.0,
-            fused=path.name == "fused",
+            path=path,
             checkpoint=read_checkpoint(self.checkpoint),
         )
         if batch.unbatched:
@@ -80,7 +84,9 @@ class _Fused(torch.nn.RNNBase):
 
     def _path(self, values: Tensor, states: Sequence[Tensor], tensors: Sequence[Sequence[Tensor]]) -> Path:
         floats = [] if values.dtype in TOKENS else [values]
-        return choose_path([*floats, *states, *(tensor for direction in tensors for tensor in direction)])
+        return choose_path(
+            [*floats, *states, *(tensor for direction in tensors for tensor in direction)], self.precision
+        )
 
     def _states(self, hx: Any) -> Sequence[Tensor]:
         """The states of a call; none where the cell's own start is meant. Raises DtypeError for anything else."""
@@ -169,7 +175,7 @@ class LSTM(_Fused, torch.nn.LSTM):
     """`torch.nn.LSTM` on the fused kernels: same arguments, same weights, same results to rounding.
 
     Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches; and the
-    option `checkpoint`, as `elman.nn.Recurrent` has it.
+    options `checkpoint` and `precision`, as `elman.nn.Recurrent` has them.
     """
 
     _expects = "hx must be a pair of tensors (h_0, c_0)"
@@ -198,7 +204,7 @@ class GRU(_Fused, torch.nn.GRU):
     """`torch.nn.GRU` on the fused kernels: same arguments, same weights, same results to rounding.
 
     Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches; and the
-    option `checkpoint`, as `elman.nn.Recurrent` has it.
+    options `checkpoint` and `precision`, as `elman.nn.Recurrent` has them.
     """
 
     def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
@@ -217,7 +223,7 @@ class RNN(_Fused, torch.nn.RNN):
     """`torch.nn.RNN` on the fused kernels: same arguments, same weights, same results to rounding.
 
     Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches; and the
-    option `checkpoint`, as `elman.nn.Recurrent` has it.
+    options `checkpoint` and `precision`, as `elman.nn.Recurrent` has them.
     """
 
     def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:

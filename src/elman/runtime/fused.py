@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elman.emit import Array as Row
 from elman.emit import memory
 from elman.equations import Graph, evaluate
-from elman.kernels import Forward, Packed, Plan, Rows, StateMemory, Weight, default_threads, engine_for
+from elman.kernels import Forward, Packed, Plan, Precision, Rows, StateMemory, Weight, default_threads, engine_for
 from elman.kernels.encode import size_of
 from elman.runtime.reference import parameters_of
 from elman.sequences import lanes
@@ -32,7 +32,7 @@ class FusedLayer:
     def __init__(self, graph: Graph, sizes: Mapping[str, int], tensors: Mapping[str, Array]) -> None:
         self.graph, self.sizes = graph, dict(sizes)
         self.dtype = next(iter(tensors.values())).dtype
-        bound = engine_for(graph, sizes, self.dtype == np.float64)
+        bound = engine_for(graph, sizes, Precision.FLOAT64 if self.dtype == np.float64 else Precision.FLOAT32)
         self.inference: Forward = bound.inference
         self._parameters = parameters_of(graph, sizes, tensors)
         self._parameters |= evaluate.derive(bound.recurrence.lowered, np, self._parameters, sizes)

@@ -1,0 +1,167 @@
+"""Factors of products in bfloat16: when, with which element types outside, and that nothing else is rounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import elman.nn
+from elman.errors import ConfigError
+from elman.kernels import available_isas, forced_isa
+from elman.nn.functional import linear, linear_cross_entropy
+from tests.tolerances import assert_close, assert_same_bits
+
+T, B, D, H = 6, 5, 7, 65
+
+
+def rounded(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.bfloat16().to(tensor.dtype)
+
+
+@pytest.fixture
+def layer() -> elman.nn.Recurrent:
+    torch.manual_seed(0)
+    return elman.nn.Recurrent("lstm", D, H, precision="bfloat16")
+
+
+def test_only_factors_are_rounded(layer: elman.nn.Recurrent) -> None:
+    """Weights and inputs that are bfloat16 already lose nothing: the first step is that of float32."""
+    with torch.no_grad():
+        for parameter in (layer.W_l0, layer.U_l0):
+            parameter.copy_(rounded(parameter))
+    exact = elman.nn.Recurrent("lstm", D, H)
+    exact.load_state_dict(layer.state_dict())
+    x = rounded(torch.randn(1, B, D))
+    found, expected = layer(x)[0].detach(), exact(x)[0].detach()
+    assert found.dtype == torch.float32
+    assert_close(found, expected, "layer", "float32")  # biases and functions are not rounded
+    assert_close(layer(x)[1]["c"].detach(), exact(x)[1]["c"].detach(), "layer", "float32")
+
+
+@pytest.mark.parametrize("isa", available_isas())
+def test_a_product_rounds_to_nearest_even(isa: str) -> None:
+    """One product of depth one in every kind of tie, subnormals and specials aside; then NaN and infinity."""
+    bits = torch.tensor([0x3F800000, 0x3F808000, 0x3F818000, 0x3F807FFF, 0x3F808001, 0x7F7FFFFF, 0x40490FDB])
+    x = bits.to(torch.int32).view(torch.float32)[:, None]
+    one = torch.ones(1, 1)
+    with forced_isa(isa), torch.autocast("cpu", torch.bfloat16):
+        assert_same_bits(linear(x, one).float(), rounded(x))
+        assert_same_bits(linear(-x, one).float(), rounded(-x))
+        special = linear(torch.tensor([[float("nan")], [float("inf")], [-float("inf")]]), one).flatten().tolist()
+    assert special[0] != special[0]
+    assert special[1:] == [float("inf"), -float("inf")]
+
+
+def test_instruction_sets_with_fused_multiply_add_agree_to_the_bit(layer: elman.nn.Recurrent) -> None:
+    """The processor's dot product adds the second of two products first, then the first; so does the slow path."""
+    x = torch.randn(T, B, D)
+    names = [name for name in available_isas() if name.startswith("avx512")]
+    if len(names) < 2:
+        pytest.skip("needs a processor with dot products of bfloat16")
+    results = []
+    for name in names:
+        with forced_isa(name), torch.no_grad():
+            results.append(layer(x)[0])
+    assert_same_bits(results[0], results[1])
+
+
+def test_autocast_gives_bfloat16_and_carries_float32(layer: elman.nn.Recurrent) -> None:
+    layer.precision = None
+    x = torch.randn(T, B, D, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        output, state = layer(x)
+        again, _ = layer(x.bfloat16(), state)
+    assert (output.dtype, state["h"].dtype, state["c"].dtype) == (torch.bfloat16, torch.float32, torch.float32)
+    assert again.dtype == torch.bfloat16
+    output.float().sum().backward()
+    assert x.grad is not None
+    assert x.grad.dtype == layer.W_l0.grad.dtype == torch.float32
+
+
+def test_whole_is_chunked_under_autocast(layer: elman.nn.Recurrent) -> None:
+    layer.precision = None
+    x = torch.randn(T, B, D)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        whole, end = layer(x)
+        first, state = layer(x[:2])
+        second, state = layer(x[2:], state)
+    assert torch.equal(torch.cat([first, second]), whole)
+    assert_same_bits(state["c"], end["c"])
+
+
+@pytest.mark.parametrize("checkpoint", [None, 2])
+def test_checkpoints_are_the_same(layer: elman.nn.Recurrent, checkpoint: int | None) -> None:
+    x = torch.randn(T, B, D)
+    found = {}
+    for layer.checkpoint in (None, checkpoint):
+        layer.zero_grad()
+        layer(x)[0].square().sum().backward()
+        found[layer.checkpoint] = layer.U_l0.grad.clone()
+    assert_close(found[checkpoint], found[None], "layer", "bfloat16")
+
+
+def test_float64_is_not_rounded(layer: elman.nn.Recurrent) -> None:
+    assert str(layer.double().path(torch.randn(T, B, D).double())) == "fused: CPU, torch.float64"
+
+
+def test_the_path_says_so(layer: elman.nn.Recurrent) -> None:
+    x = torch.randn(T, B, D)
+    assert str(layer.path(x)) == "fused: CPU, torch.float32, the factors of products in bfloat16"
+    with torch.autocast("cpu", torch.bfloat16):
+        assert str(layer.path(x)) == "fused: CPU, autocast to torch.bfloat16; states in float32"
+    assert "precision=bfloat16" in repr(layer)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: elman.nn.Recurrent("lstm", 3, 4, precision=p), lambda p: elman.nn.GRU(3, 4, precision=p)]
+)
+def test_unknown_precisions_are_refused(make: Any) -> None:
+    with pytest.raises(ConfigError, match=r"precision must be None or .bfloat16., got .float16."):
+        make("float16")
+
+
+@pytest.mark.parametrize("kind", [elman.nn.LSTM, elman.nn.GRU, elman.nn.RNN])
+def test_as_an_option_of_torchs_layers(kind: Any) -> None:
+    torch.manual_seed(0)
+    plain, rounding, x = kind(D, H), kind(D, H, precision="bfloat16"), torch.randn(T, B, D)
+    rounding.load_state_dict(plain.state_dict())
+    found, expected = rounding(x)[0].detach(), plain(x)[0].detach()
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, expected)
+    assert_close(found, expected, "layer", "bfloat16")
+    assert "precision=bfloat16" in repr(rounding)
+
+
+def test_linear_and_its_loss() -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(50, 33), torch.randn(20, 33), torch.randn(20)
+    targets = torch.randint(20, (50,))
+    exact = [t.clone().requires_grad_() for t in (rounded(x), rounded(weight), bias)]
+    sources = [t.clone().requires_grad_() for t in (x, weight, bias)]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = linear_cross_entropy(*sources, targets)
+        logits = linear(*sources)
+    assert (loss.dtype, logits.dtype) == (torch.float32, torch.bfloat16)
+    expected = torch.nn.functional.cross_entropy(torch.nn.functional.linear(*exact), targets)
+    assert_close(loss.detach(), expected.detach(), "layer", "float32")
+    assert_close(logits.detach().float(), torch.nn.functional.linear(*exact).detach(), "layer", "bfloat16")
+    for a, r in zip(torch.autograd.grad(loss, sources), torch.autograd.grad(expected, exact), strict=True):
+        assert_close(a, r, "layer", "bfloat16")
+
+
+def test_differentiated_twice(layer: elman.nn.Recurrent) -> None:
+    x = torch.randn(3, 2, D, requires_grad=True)
+    (first,) = torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), x)
+    assert second.abs().sum() > 0
+
+
+def test_compiled(layer: elman.nn.Recurrent) -> None:
+    x = torch.randn(T, B, D)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    assert_same_bits(compiled(x)[0].detach(), layer(x)[0].detach())
+    layer.precision = None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(compiled(x)[0], layer(x)[0])
