@@ -62,6 +62,7 @@ SETTINGS = [
     {"layers": 2, "dropout": 0.3},
     {"cell": "elman", "chunk": 50},
     {"cell": "slstm"},
+    {"precision": "bfloat16"},
 ]
 
 

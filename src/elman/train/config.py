@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -34,6 +35,8 @@ class TextSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         minutes: length of the run by the clock (5 where no steps are given); with steps, whichever comes first.
         validations: how often the held-out part is measured.
         checkpoint_seconds: the longest that a killed run can lose.
+        precision: bfloat16 rounds the factors of products in training to it, which is faster where the processor has such
+            products; sums, states, weights and the held-out part stay in float32.
         seed: of the weights and of dropout.
         threads: threads to compute with; with 0 a run by steps takes what the machine offers, a run by the clock tries
             out what is fastest.
@@ -54,6 +57,7 @@ class TextSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     minutes: float | None = None
     validations: int = 10
     checkpoint_seconds: float = 60.0
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     threads: int = 0
 

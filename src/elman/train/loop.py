@@ -125,7 +125,8 @@ class TextTraining:
             group["lr"] = rate
         state = None if chunk.first or self.state is None else self.state.detach()
         inputs, targets = torch.from_numpy(chunk.inputs), torch.from_numpy(chunk.targets)
-        loss, self.state = self.model.loss(inputs, targets, state)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            loss, self.state = self.model.loss(inputs, targets, state)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
