@@ -35,8 +35,8 @@ class TextSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         minutes: length of the run by the clock (5 where no steps are given); with steps, whichever comes first.
         validations: how often the held-out part is measured.
         checkpoint_seconds: the longest that a killed run can lose.
-        precision: bfloat16 rounds the factors of products in training to it, which is faster where the processor has such
-            products; sums, states, weights and the held-out part stay in float32.
+        precision: bfloat16 rounds the factors of products in training to it, which is faster where the processor has
+            such products; sums, states, weights and the held-out part stay in float32.
         seed: of the weights and of dropout.
         threads: threads to compute with; with 0 a run by steps takes what the machine offers, a run by the clock tries
             out what is fastest.
