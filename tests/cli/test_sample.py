@@ -168,7 +168,7 @@ def test_unknown_characters(elman: Program, model: Path) -> None:
         (("--lexicon", "latin"), 1, "latin: text in UTF-8 expected"),
         (("--strategy", "greedy", "--temperature", "0.5"), 1, "temperature is for strategy 'sample'"),
         (("--strategy", "sample", "--width", "3"), 1, "width is for strategy 'beam'"),
-        (("--tree",), 1, "keep_tree is for strategy 'beam'"),
+        (("--tree",), 1, "show the hypotheses of a beam: add --strategy beam"),
         (("--compare", "--tree"), 1, "leave one of them out"),
         (("--strategy", "best"), 2, "--strategy"),
         (("--strategy", "beam", "--width", "2", "--count", "5"), 1, "the 5 best are asked of a beam of width 2"),

@@ -144,7 +144,10 @@ def trained(elman: Program, verse: Path) -> Path:
         (("--prompt", "the ß"), "character 'ß' (U+00DF) at position 4 is not among the 30 characters"),
         (("--prompt", ""), "a prompt of at least one token"),
         (("--temperature", "-1"), "temperature must be 0 or above"),
-        (("--length", "-1"), "max_length must be a whole number of at least 0, got -1"),
+        (("--tree",), "--tree and --svg show the hypotheses of a beam: add --strategy beam"),
+        (("--strategy", "beam", "--svg", "nowhere/tree.svg"), "--svg nowhere/tree.svg: there is no folder nowhere"),
+        (("--grammar", "missing.ebnf"), "elman: missing.ebnf: No such file or directory"),
+        (("--length", "-1"), "--length must be at least 0, got -1"),
     ],
 )
 def test_refused_samples(elman: Program, trained: Path, options: tuple[str, ...], message: str) -> None:

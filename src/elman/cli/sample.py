@@ -14,6 +14,7 @@ from elman.cli import strategies
 from elman.cli.progress import say
 from elman.cli.sample_settings import SampleSettings
 from elman.cli.status import ExitStatus
+from elman.cli.targets import check_target
 from elman.decode import Decoding, ModelStepper, Options, Result, Spelling
 from elman.decode.text_stream import TextStream
 from elman.errors import ConfigError
@@ -42,14 +43,14 @@ def sample(
         json: print prompt, outputs and settings as JSON.
         settings: what can be chosen.
     """
+    _check_choices(compare, tree or svg is not None, settings)
+    check_target("--svg", svg)
     model = load(run)
     if model.vocabulary is None:
         raise ConfigError(f"{run}: this model has no vocabulary, so it cannot write text")
     stepper = ModelStepper(model)
     begin = first_prompt(model.vocabulary) if prompt is None else prompt
     if compare:
-        if tree or svg:
-            raise ConfigError("--compare shows strategies, --tree and --svg show one beam: leave one of them out")
         return strategies.show(stepper, begin, settings, json)
     options = settings.options(keep_tree=tree or svg is not None or (json and settings.strategy == "beam"))
     decoding = Decoding(stepper, [begin], options)
@@ -60,6 +61,16 @@ def sample(
         result = _write(decoding, prompt or "", Spelling.of(model.vocabulary), options)
     _show_tree(result, tree and not json, svg)
     return ExitStatus.OK
+
+
+def _check_choices(compare: bool, tree: bool, settings: SampleSettings) -> None:
+    """Raise ConfigError where the options contradict one another."""
+    if compare and tree:
+        raise ConfigError("--compare shows strategies, --tree and --svg show one beam: leave one of them out")
+    if tree and settings.strategy != "beam":
+        raise ConfigError("--tree and --svg show the hypotheses of a beam: add --strategy beam")
+    if settings.length is not None and settings.length < 0:
+        raise ConfigError(f"--length must be at least 0, got {settings.length}")
 
 
 def first_prompt(vocabulary: Vocabulary) -> str:

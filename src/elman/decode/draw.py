@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from elman.decode.engine import Engine
-from elman.decode.filters import apply_all, sampling_filters
+from elman.decode.filters import apply_all, normalised, sampling_filters
 from elman.decode.live import Live
 from elman.decode.random import Uniforms
 from elman.decode.results import CANCELLED, Ended, Outputs, Result
 from elman.decode.roles import Booleans, Floats, Integers
 
 _SIDE_BY_SIDE = 1 << 14  # sequences at most: their states take memory, and more would not be faster
-_TINY = np.finfo(np.float64).tiny
+_SMALL = 1e-250  # probabilities that sum to less are made larger first: they may have vanished
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Drawing:
         self._begun = 0
         self._ended: list[Ended] = []
         self._filters = sampling_filters(options) if options.strategy == "sample" else []
-        self._plain = not (self._filters or engine.may_block or engine.adjusts)  # what comes is normalised already
+        self._plain = not (self._filters or engine.may_stick)  # tokens are taken from what the stepper gives, as it is
         self._begin()
 
     def __iter__(self) -> Iterator[Decided]:
@@ -106,14 +106,15 @@ class Drawing:
         engine = self.engine
         log_probabilities, scores = engine.expand(self.live)
         tokens, chances = self._greedy(scores) if self._uniforms is None else self._drawn(scores)
-        if engine.may_stick and not (possible := chances > -np.inf).all():
-            self._stick(possible)
-            kept = np.flatnonzero(possible)
+        if engine.may_stick and np.minimum.reduce(chances) == -np.inf:
+            self._stick(chances == -np.inf)
+            kept = np.flatnonzero(chances > -np.inf)
             if not len(kept):
                 return Decided(*3 * (kept,))
             log_probabilities, tokens, chances = log_probabilities[kept], tokens[kept], chances[kept]
         live = self.live
-        codes = engine.advance(live, tokens, log_probabilities[self._rows, tokens], chances)
+        own = chances if self._plain else log_probabilities[self._rows, tokens]
+        codes = engine.advance(live, tokens, own, chances)
         decided = Decided(live.owner, self._index, tokens)
         if codes is not None:
             self._end(codes)
@@ -126,23 +127,21 @@ class Drawing:
     def _drawn(self, scores: Floats) -> tuple[Integers, Floats]:
         """Tokens, and the logarithm of the chance that each had; -inf where none had any."""
         assert self._uniforms is not None
-        if self._plain:
-            shifted = scores
-        else:
-            scores = apply_all(self._filters, scores)
-            top = np.maximum.reduce(scores, axis=1, keepdims=True)
-            shifted = scores - np.where(top > -np.inf, top, 0.0)
-        below = np.add.accumulate(np.exp(shifted), axis=1)
+        scores = apply_all(self._filters, scores)
+        below = np.add.accumulate(np.exp(scores), axis=1)
+        if not self._plain and np.minimum.reduce(below[:, -1]) < _SMALL:
+            scores = np.where(below[:, -1:] < _SMALL, normalised(scores), scores)
+            below = np.add.accumulate(np.exp(scores), axis=1)
         total = below[:, -1]
         tokens = (below > (self._uniforms.next() * total)[:, None]).argmax(axis=1)
-        chances = shifted[self._rows, tokens]
+        chances = scores[self._rows, tokens]
         if not self._plain:
-            chances = chances - np.log(np.maximum(total, _TINY))
+            chances = chances - np.log(np.maximum(total, _SMALL))
         return tokens, chances
 
-    def _stick(self, possible: Booleans) -> None:
-        codes = np.zeros(len(possible), np.int64)
-        rows = np.flatnonzero(~possible)
+    def _stick(self, impossible: Booleans) -> None:
+        codes = np.zeros(len(impossible), np.int64)
+        rows = np.flatnonzero(impossible)
         codes[rows] = self.engine.stuck(self.live, rows)
         self._end(codes)
 

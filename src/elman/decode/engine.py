@@ -110,20 +110,14 @@ class Engine:
         if self.force is not None:
             moved = self.force.advance(live.constraint, tokens)
             live.constraint = moved if stopped is None else np.where(stopped[:, None], live.constraint, moved)
-            if self.force.over(moved, live.length):
-                codes = self._constrained(live, codes)
+            if (ended := self.force.ended(live.constraint, live.length)).any():
+                codes = np.zeros(len(live), np.int64) if codes is None else codes
+                codes[ended] = CONSTRAINT
+                codes[self.force.stopped(live.constraint)] = STOP_STRING
         if stopped is not None and stopped.any():
             codes = np.zeros(len(live), np.int64) if codes is None else codes
             codes[stopped] = STOP_TOKEN
         return codes
-
-    def _constrained(self, live: Live, codes: Integers | None) -> Integers | None:
-        """Why constraints end sequences, over what is known already."""
-        assert self.force is not None
-        codes = np.zeros(len(live), np.int64) if codes is None else codes
-        codes[self.force.ended(live.constraint, live.length)] = CONSTRAINT
-        codes[self.force.stopped(live.constraint)] = STOP_STRING
-        return codes if codes.any() else None
 
     def ends(self, live: Live) -> Booleans | None:
         """Which next tokens would end a sequence, [B, V]; None if none would."""

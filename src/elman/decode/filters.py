@@ -10,63 +10,76 @@ from elman.decode.options import Options
 from elman.decode.roles import Booleans, Filter, Floats, Integers
 
 _ROUNDING = 1e-12  # sums and products of float64 that come this near to a limit have reached it
+_LOWEST, _TINY = np.finfo(np.float64).min, np.finfo(np.float64).tiny  # instead of -inf and 0 in rows without any token
+
+
+def _top(scores: Floats) -> Floats:
+    """The largest score of each row, [B, 1], as a number."""
+    top: Floats = np.maximum(np.maximum.reduce(scores, axis=1, keepdims=True), _LOWEST)
+    return top
 
 
 def normalised(scores: Floats) -> Floats:
     """The same, with rows whose exponentials sum to 1; a row without any possible token stays as it is."""
-    top = scores.max(axis=1, keepdims=True)
-    shifted = scores - np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        total = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return shifted - np.where(np.isfinite(total), total, 0.0)
+    shifted = scores - _top(scores)
+    total = np.add.reduce(np.exp(shifted), axis=1, keepdims=True)
+    return shifted - np.log(np.maximum(total, _TINY))
 
 
 def _keep(scores: Floats, kept: Booleans) -> Floats:
     return np.where(kept, scores, -np.inf)
 
 
-def _smallest_mass(scores: Floats, order: Integers, mass: float) -> Booleans:
-    """The fewest tokens in this order whose probabilities sum to at least `mass`, but for rounding."""
-    rows = np.arange(len(scores))[:, None]
-    top = np.maximum.reduce(scores, axis=1, keepdims=True)
-    weights = np.exp(scores - np.where(top > -np.inf, top, 0.0))[rows, order]
+def _fewest(weights: Floats, mass: float) -> Integers:
+    """How many weights of each row, from its first on, sum to at least `mass` of all, but for rounding, [B]."""
     above = np.add.accumulate(weights, axis=1)
-    kept = np.empty(scores.shape, bool)
-    kept[rows, order] = above - weights < mass * (1 - _ROUNDING) * above[:, -1:]
-    return kept
+    counts: Integers = np.add.reduce(above - weights < mass * (1 - _ROUNDING) * above[:, -1:], axis=1)
+    return counts
+
+
+def _likeliest(scores: Floats, ordered: Floats, counts: Integers) -> Floats:
+    """Keep the `counts` [B] likeliest tokens of each row, at least one, the lower ones among equals.
+
+    Args:
+        scores: [B, V].
+        ordered: the same, each row from the smallest to the largest.
+        counts: [B], at most V.
+    """
+    rows = np.arange(len(scores))
+    kept = scores >= ordered[rows, -np.maximum(counts, 1)][:, None]
+    if np.add.reduce(kept, axis=None) > np.add.reduce(counts):
+        place = np.empty(scores.shape, np.int64)
+        np.put_along_axis(place, np.argsort(-scores, axis=1, kind="stable"), np.arange(scores.shape[1])[None], axis=1)
+        kept = place < counts[:, None]
+    return _keep(scores, kept)
 
 
 def temperature(value: float) -> Filter:
     """Divide by the temperature: below 1 likely tokens become likelier."""
 
     def scale(scores: Floats) -> Floats:
-        top = scores.max(axis=1, keepdims=True)
-        with np.errstate(over="ignore", invalid="ignore"):  # a tiny temperature sends all but the best to -inf
-            scaled = (scores - np.where(np.isfinite(top), top, 0.0)) / value
-        return np.where(np.isnan(scaled), -np.inf, scaled)
+        with np.errstate(over="ignore"):  # a tiny temperature sends all but the best to -inf
+            scaled: Floats = (scores - _top(scores)) / value
+        return scaled
 
     return scale
 
 
-def top_k(k: int) -> Filter:
-    """Keep the k likeliest tokens, the lower ones among equals."""
+def likeliest(k: int = 0, p: float = 1.0) -> Filter:
+    """Keep the k likeliest tokens (0: all), the lower ones among equals; of these the fewest that hold probability p.
+
+    Reference: Holtzman et al. 2020, arXiv:1904.09751.
+    """
 
     def keep(scores: Floats) -> Floats:
-        if k >= scores.shape[1]:
-            return scores
-        least = np.sort(scores, axis=1)[:, -k, None]
-        kept = scores >= least
-        if np.add.reduce(kept, axis=None) > k * len(scores):
-            order = np.argsort(-scores, axis=1, kind="stable")
-            kept[np.arange(len(scores))[:, None], order[:, k:]] = False
-        return _keep(scores, kept)
+        most = min(k or scores.shape[1], scores.shape[1])
+        ordered = np.sort(scores, axis=1)
+        counts = np.full(len(scores), most)
+        if p < 1:
+            counts = _fewest(np.exp(ordered[:, : -most - 1 : -1] - np.maximum(ordered[:, -1:], _LOWEST)), p)
+        return _likeliest(scores, ordered, counts)
 
     return keep
-
-
-def top_p(p: float) -> Filter:
-    """Keep the fewest likeliest tokens that hold probability p. Reference: Holtzman et al. 2020, arXiv:1904.09751."""
-    return lambda scores: _keep(scores, _smallest_mass(scores, np.argsort(-scores, axis=1, kind="stable"), p))
 
 
 def min_p(p: float) -> Filter:
@@ -82,12 +95,13 @@ def typical(p: float) -> Filter:
     """
 
     def keep(scores: Floats) -> Floats:
-        logs = normalised(scores)
-        with np.errstate(invalid="ignore"):
-            entropy = -np.where(np.isfinite(logs), np.exp(logs) * logs, 0.0).sum(axis=1, keepdims=True)
-            distance = np.abs(-logs - entropy)
-        order = np.argsort(np.where(np.isnan(distance), np.inf, distance), axis=1, kind="stable")
-        return _keep(scores, _smallest_mass(scores, order, p))
+        rows, logs = np.arange(len(scores))[:, None], normalised(scores)
+        weights = np.exp(logs)
+        entropy = -np.add.reduce(weights * np.maximum(logs, _LOWEST), axis=1, keepdims=True)
+        order = np.argsort(np.abs(logs + entropy), axis=1, kind="stable")
+        kept = np.empty(scores.shape, bool)
+        kept[rows, order] = np.arange(scores.shape[1]) < _fewest(weights[rows, order], p)[:, None]
+        return _keep(scores, kept)
 
     return keep
 
@@ -100,10 +114,8 @@ def sampling_filters(options: Options) -> list[Filter]:
     filters: list[Filter] = []
     if options.temperature not in (0.0, 1.0):
         filters.append(temperature(options.temperature))
-    if options.top_k:
-        filters.append(top_k(options.top_k))
-    if options.top_p < 1:
-        filters.append(top_p(options.top_p))
+    if options.top_k or options.top_p < 1:
+        filters.append(likeliest(options.top_k, options.top_p))
     if options.min_p > 0:
         filters.append(min_p(options.min_p))
     if options.typical_p < 1:
@@ -121,7 +133,7 @@ class Adjustment:
 
     def __init__(self, options: Options, size: int) -> None:
         self._options = options
-        self._bias = np.zeros(size)
+        self._bias = np.zeros(size if options.bias else 0)
         for token, value in options.bias.items():
             self._bias[token] = value
 
@@ -135,10 +147,13 @@ class Adjustment:
         """
         o = self._options
         if counts is not None and seen is not None:
+            there = counts > 0
             with np.errstate(over="ignore"):  # an enormous penalty forbids
-                scores = np.where(seen | (counts > 0), scores * o.repetition_penalty, scores)
-                scores = scores - o.frequency_penalty * counts - o.presence_penalty * (counts > 0)
-        return normalised(scores + self._bias)
+                if o.repetition_penalty != 1:
+                    scores = np.where(seen | there, scores * o.repetition_penalty, scores)
+                if o.frequency_penalty or o.presence_penalty:
+                    scores = scores - (o.frequency_penalty * counts + o.presence_penalty * there)
+        return normalised(scores + self._bias if len(self._bias) else scores)
 
 
 def repeats(history: Integers, n: int, size: int) -> Booleans:

@@ -207,10 +207,6 @@ class Force:
             accepted = accepted & part.accepts(states[:, column])
         return accepted
 
-    def over(self, states: Integers, length: int) -> bool:
-        """Whether some sequence may have ended: a quick look, before asking which and why."""
-        return any(bool(part.exhausted(states[:, k], length).any()) for k, part in enumerate(self.parts))
-
     def ended(self, states: Integers, length: int) -> Booleans:
         """[B]: whether nothing more may come."""
         ended = self.parts[0].exhausted(states[:, 0], length)

@@ -17,7 +17,7 @@ _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _ROUNDS = 10
-_BLOCK = 64  # numbers that a Uniforms makes at once
+_BLOCK, _AT_ONCE = 512, 1 << 15  # numbers of one stream, and of all, that a Uniforms makes at once
 
 
 def philox(counter: tuple[ArrayLike, ...], key: tuple[ArrayLike, ArrayLike]) -> tuple[Words, ...]:
@@ -79,7 +79,7 @@ class Uniforms:
 
     def __init__(self, seeds: Words, streams: Integers, position: Integers) -> None:
         self.seeds, self.streams, self._begin = seeds, streams, position
-        self._block = _BLOCK if len(streams) * _BLOCK <= 1 << 16 else 2
+        self._block = max(2, min(_BLOCK, _AT_ONCE // max(1, len(streams))) // 2 * 2)
         self._taken, self._place = 0, self._block
         self._ready = np.empty((len(streams), 0))
 

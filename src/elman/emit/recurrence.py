@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from elman.emit.compile import compile_program
 from elman.emit.program import Array, Matrix, Program
 from elman.emit.saving import choose_saved
-from elman.equations.derivative import Derivative, differentiate
+from elman.equations.derivative import differentiate
 from elman.equations.graph import PRODUCTS, Graph, Node
 from elman.equations.lower import Lowered, lower
 from elman.equations.sums import Term, count_uses, terms_of
@@ -80,7 +80,7 @@ class _Emitter:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.lowered = lower(graph)
-        self.derivative: Derivative = differentiate(self.lowered)
+        self.derivative = differentiate(self.lowered)
         self.nodes: list[Node] = list(self.derivative.nodes)
         self.split = self.derivative.forward
         self.results = {node: p for p in graph.states for name, node in self.lowered.results.items() if name == p.name}
@@ -120,6 +120,10 @@ class _Emitter:
     def _size(self, node: int) -> str:
         return self.nodes[node].size
 
+    def _add(self, node: Node) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
     def _role(self, name: str, node: int) -> tuple[str, str]:
         is_state = any(p.name == name for p in self.graph.states)
         return ("next" if is_state else "output"), self._size(node)
@@ -143,8 +147,7 @@ class _Emitter:
         for port in self.graph.states:
             gradient = self.derivative.states.get(port.name)
             if gradient is None:
-                self.nodes.append(Node("constant", value=0.0))
-                gradient = len(self.nodes) - 1
+                gradient = self._add(Node("constant", value=0.0))
             stores.append((gradient, Array(port.name, "next", port.size)))
         return compile_program(self.nodes, leaves, stores)
 
@@ -176,9 +179,7 @@ class _Emitter:
     def _sum(self, size: str, terms: Sequence[Term]) -> int:
         sign, total = terms[0]
         if sign < 0:
-            self.nodes.append(Node("neg", (total,), size=self._size(total)))
-            total = len(self.nodes) - 1
+            total = self._add(Node("neg", (total,), size=self._size(total)))
         for sign, node in terms[1:]:
-            self.nodes.append(Node("add" if sign > 0 else "sub", (total, node), size=size))
-            total = len(self.nodes) - 1
+            total = self._add(Node("add" if sign > 0 else "sub", (total, node), size=size))
         return total

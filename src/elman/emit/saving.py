@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from elman.equations.graph import LEAVES, PRODUCTS, SCALAR, Node
+from elman.equations.graph import LEAVES, SCALAR, Node
+from elman.equations.sums import sums_of_products
 
 _ROW = 64  # a row counts as so many scalars
 _NEVER = 1 << 40
@@ -38,7 +39,7 @@ def choose_saved(
 def _least_cut(nodes: Sequence[Node], read: Collection[int], there: Collection[int]) -> set[int]:
     """The lightest set of nodes that, with what is `there`, leads to all that is read."""
     network = _Network()
-    made = _sums_of_products(nodes)
+    made = sums_of_products(nodes)
     stack, seen = list(read), set(read)
     for n in read:
         network.join((n, "out"), "end", _NEVER)
@@ -55,14 +56,6 @@ def _least_cut(nodes: Sequence[Node], read: Collection[int], there: Collection[i
                 stack.append(arg)
     behind = network.behind_cut("begin", "end")
     return {n for n in seen if (n, "out") in behind and (n, "in") not in behind}
-
-
-def _sums_of_products(nodes: Sequence[Node]) -> list[bool]:
-    """Whether each node is a matrix product, or a sum with one."""
-    found: list[bool] = []
-    for node in nodes:
-        found.append(node.op in PRODUCTS or (node.op in ("add", "sub") and any(found[arg] for arg in node.args)))
-    return found
 
 
 def _read(nodes: Sequence[Node], forward: int, roots: Iterable[int]) -> set[int]:

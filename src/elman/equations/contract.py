@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from elman.equations.graph import PRODUCTS, Node
-from elman.equations.sums import count_live_uses
+from elman.equations.graph import Node
+from elman.equations.sums import count_live_uses, sums_of_products
 
 # By the operation and the argument that is the product: a * b + c, a * b - c and c - a * b.
 _FUSED = {("add", 0): "fma", ("add", 1): "fma", ("sub", 0): "fms", ("sub", 1): "fnma"}
@@ -21,11 +21,9 @@ def contract(nodes: Sequence[Node], roots: Sequence[int], first: int = 0) -> tup
     """
     found = list(nodes)
     uses = count_live_uses(nodes, roots)
-    matrices: list[bool] = []
+    chained = sums_of_products(nodes)
     for index, node in enumerate(nodes):
-        inside = node.op in ("add", "sub", "neg") and any(matrices[arg] for arg in node.args)
-        matrices.append(node.op in PRODUCTS or inside)
-        if index < first or node.op not in ("add", "sub") or inside:
+        if index < first or node.op not in ("add", "sub") or chained[index]:
             continue
         for place in (0, 1):
             product = nodes[node.args[place]]

@@ -130,12 +130,6 @@ class _Reverse:
             self.accumulate(arg, self.op("mul", norm.scale, centred))
 
 
-def _times(r: _Reverse, d: int, *factors: int) -> int:
-    for factor in factors:
-        d = r.op("mul", d, factor)
-    return d
-
-
 def _mul(r: _Reverse, n: int, d: int) -> list[int | None]:
     a, b = r.node(n).args
     return [r.op("mul", d, b), r.op("mul", d, a)]
@@ -155,11 +149,11 @@ def _fused(r: _Reverse, n: int, d: int) -> list[int | None]:
 
 
 def _sigmoid(r: _Reverse, n: int, d: int) -> list[int | None]:
-    return [_times(r, d, r.op("mul", n, r.op("sub", r.number(1), n)))]
+    return [r.op("mul", d, r.op("mul", n, r.op("sub", r.number(1), n)))]
 
 
 def _tanh(r: _Reverse, n: int, d: int) -> list[int | None]:
-    return [_times(r, d, r.op("sub", r.number(1), r.op("mul", n, n)))]
+    return [r.op("mul", d, r.op("sub", r.number(1), r.op("mul", n, n)))]
 
 
 def _relu(r: _Reverse, n: int, d: int) -> list[int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -143,6 +143,17 @@ def live(nodes: Sequence[Node], roots: Iterable[int]) -> list[bool]:
             for arg in nodes[index].args:
                 found[arg] = True
     return found
+
+
+def only(nodes: Sequence[Node], kept: Sequence[bool]) -> tuple[tuple[Node, ...], dict[int, int]]:
+    """The nodes that are `kept`, with all that they are made from, and where each of them stands now."""
+    places: dict[int, int] = {}
+    found: list[Node] = []
+    for index, node in enumerate(nodes):
+        if kept[index]:
+            places[index] = len(found)
+            found.append(replace(node, args=tuple(places[arg] for arg in node.args)))
+    return tuple(found), places
 
 
 def _node_to_json(node: Node) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from elman.equations.builder import Builder
 from elman.equations.contract import contract
-from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, live
+from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, live, only
 from elman.equations.sums import DerivedMatrix, Merger
 
 
@@ -65,7 +65,8 @@ def lower(graph: Graph) -> Lowered:
     norms = [norm.moved(merged) for norm in norms]
     results = {name: merged[node] for name, node in ends.items()}
     roots = [*results.values(), *(out for norm in norms for out in norm.outs)]
-    nodes, kept = _prune(merger.builder.finish(), roots)
+    whole = merger.builder.finish()
+    nodes, kept = only(whole, live(whole, roots))
     return Lowered(
         graph,
         contract(nodes, [kept[root] for root in roots]),
@@ -81,18 +82,6 @@ def _used(matrices: Iterable[DerivedMatrix], nodes: Sequence[Node]) -> tuple[Der
     """Without the matrices of sums that a larger sum has taken in."""
     names = {node.value for node in nodes if node.op in PRODUCTS}
     return tuple(matrix for matrix in matrices if matrix.name in names)
-
-
-def _prune(nodes: Sequence[Node], roots: Iterable[int]) -> tuple[tuple[Node, ...], dict[int, int]]:
-    """The nodes that lead to `roots`, and where each of them stands now."""
-    used = live(nodes, roots)
-    places: dict[int, int] = {}
-    kept: list[Node] = []
-    for index, node in enumerate(nodes):
-        if used[index]:
-            places[index] = len(kept)
-            kept.append(replace(node, args=tuple(places[arg] for arg in node.args)))
-    return tuple(kept), places
 
 
 def _expand(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], list[int], list[Norm]]:
@@ -151,7 +140,7 @@ def _hoist_parameters(
         moves.append(still[-1] and computed)
     read = {arg for index, node in enumerate(nodes) if not still[index] for arg in node.args} | set(results)
     frontier = [index for index in sorted(read) if moves[index]]
-    prologue, places = _prune(nodes, frontier)
+    prologue, places = only(nodes, live(nodes, frontier))
     step = list(nodes)
     vectors: list[DerivedVector] = []
     for index in frontier:

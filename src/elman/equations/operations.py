@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elman.equations.symbols import Operand, Symbol, operand, symbols_in
+from elman.equations.symbols import Operand, Symbol, apply, operand, symbols_in
 from elman.equations.tracer import ACTIVE, Tracer
 from elman.errors import EquationError
 
@@ -22,8 +22,7 @@ def _tracer_of(op: str, operands: Sequence[object]) -> Tracer:
 
 
 def _apply(op: str, *operands: Operand) -> Symbol:
-    tracer = _tracer_of(op, operands)
-    return Symbol(tracer, tracer.node(op, *(operand(tracer, value) for value in operands)))
+    return apply(_tracer_of(op, operands), op, *operands)
 
 
 def sigmoid(v: Operand) -> Symbol:

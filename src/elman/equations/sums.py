@@ -55,6 +55,15 @@ def count_live_uses(nodes: Sequence[Node], results: Sequence[int]) -> list[int]:
     return count_uses([node if used[i] else Node("constant") for i, node in enumerate(nodes)], results)
 
 
+def sums_of_products(nodes: Sequence[Node]) -> list[bool]:
+    """Whether each node is a matrix product, or a sum with one: what is made as a chain, not by itself."""
+    found: list[bool] = []
+    for node in nodes:
+        summed = node.op in ("add", "sub", "neg") and any(found[arg] for arg in node.args)
+        found.append(node.op in PRODUCTS or summed)
+    return found
+
+
 def source_rank(nodes: Sequence[Node], product: int) -> int:
     """Where a product stands in its sum: inputs first, then states, then what is computed."""
     return {"input": 0, "state": 1}.get(nodes[nodes[product].args[0]].op, 2)

@@ -48,7 +48,7 @@ class Arithmetic:
         raise NotImplementedError
 
     def _apply(self, op: str, *operands: Operand) -> Symbol:
-        return Symbol(self._tracer, self._tracer.node(op, *(operand(self._tracer, value) for value in operands)))
+        return apply(self._tracer, op, *operands)
 
     def __add__(self, other: Operand) -> Symbol:
         return self._apply("add", self, other)
@@ -128,10 +128,10 @@ class Arithmetic:
     __array__ = __array_function__ = _refusal("a numpy function meets a symbol", _OWN)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        apply = _NUMPY_OPERATORS.get(ufunc.__name__)
+        operator_ = _NUMPY_OPERATORS.get(ufunc.__name__)
         numbers = (isinstance(i, (Arithmetic, Real)) or getattr(i, "shape", None) == () for i in inputs)
-        if apply and method == "__call__" and not kwargs and all(numbers):
-            return apply(*(i if isinstance(i, Arithmetic) else float(i) for i in inputs))
+        if operator_ and method == "__call__" and not kwargs and all(numbers):
+            return operator_(*(i if isinstance(i, Arithmetic) else float(i) for i in inputs))
         return self._tracer.refuse("a numpy function or array meets a symbol", _OWN)
 
     @classmethod
@@ -218,6 +218,11 @@ class Weight(Arithmetic):
 
 
 Operand = Arithmetic | float
+
+
+def apply(tracer: Tracer, op: str, *operands: Operand) -> Symbol:
+    """The value of an element-wise operation."""
+    return Symbol(tracer, tracer.node(op, *(operand(tracer, value) for value in operands)))
 
 
 def operand(tracer: Tracer, value: object) -> int:

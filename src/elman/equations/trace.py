@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import cast
 
 from elman.equations.check import check
-from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, Parameter, live
+from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, Parameter, live, only
 from elman.equations.signature import Signature
 from elman.equations.symbols import Arithmetic, Symbol, Weight
 from elman.equations.tracer import ACTIVE, Tracer
@@ -140,17 +140,13 @@ def _match_states(tracer: Tracer, signature: Signature, results: Mapping[str, in
 
 def _tidy(tracer: Tracer, results: dict[str, int]) -> tuple[tuple[Node, ...], dict[str, int]]:
     """The nodes with their names and lines, without those that lead to no result."""
-    nodes = tracer.builder.finish()
+    nodes = [
+        replace(node, name=tracer.names[index], line=tracer.lines.get(index)) if index in tracer.names else node
+        for index, node in enumerate(tracer.builder.finish())
+    ]
     used = live(nodes, results.values())
-    places: dict[int, int] = {}
-    kept: list[Node] = []
-    for index, node in enumerate(nodes):
-        if used[index] or node.op in ("input", "state"):
-            name = tracer.names.get(index)
-            line = None if name is None else tracer.lines.get(index)
-            places[index] = len(kept)
-            kept.append(replace(node, args=tuple(places[arg] for arg in node.args), name=name, line=line))
-    return tuple(kept), {name: places[node] for name, node in results.items()}
+    kept, places = only(nodes, [used[i] or node.op in ("input", "state") for i, node in enumerate(nodes)])
+    return kept, {name: places[node] for name, node in results.items()}
 
 
 def _parameters(tracer: Tracer, signature: Signature, nodes: tuple[Node, ...]) -> tuple[Parameter, ...]:

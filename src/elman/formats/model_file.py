@@ -22,6 +22,7 @@ from elman.formats import safetensors
 from elman.sequences.vocabulary import Vocabulary
 
 VERSION = 1
+IN_FOLDER = "model.safetensors"  # the name of the model in the folder of a run
 _KEY = "elman.model"
 _DTYPES = ("float32", "float64")
 

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from elman.equations import Graph
 from elman.errors import ConfigError
 from elman.formats import model_file
-from elman.formats.model_file import ModelFile
+from elman.formats.model_file import IN_FOLDER, ModelFile
 from elman.runtime.fused import FusedLayer
 from elman.runtime.reference import ReferenceLayer
 from elman.runtime.stream import Stream
 from elman.sequences.vocabulary import Vocabulary
-
-_IN_FOLDER = "model.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +84,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     """
     path = Path(path)
     if path.is_dir():
-        if not (path / _IN_FOLDER).exists():
-            raise ConfigError(f"{path}: no {_IN_FOLDER} in this folder; a run writes it when it is first validated")
-        path = path / _IN_FOLDER
+        if not (path / IN_FOLDER).exists():
+            raise ConfigError(f"{path}: no {IN_FOLDER} in this folder; a run writes it when it is first validated")
+        path = path / IN_FOLDER
     return Model(model_file.load(path))

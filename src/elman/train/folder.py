@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import ConfigError
-
-MODEL = "model.safetensors"
+from elman.formats.model_file import IN_FOLDER
 
 
 class RunFolder:
@@ -21,7 +20,7 @@ class RunFolder:
         self.config = self.path / "config.toml"
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoint = self.path / "checkpoint.safetensors"
-        self.model = self.path / MODEL
+        self.model = self.path / IN_FOLDER
 
     def check(self, overwrite: bool = False) -> None:
         """Raise ConfigError where no run may begin: in a file, or (unless `overwrite`) in a folder with something."""
