@@ -2,7 +2,6 @@
 #pragma once
 
 #include "bfloat16.h"
-#include "interpret.h"
 #include "lanes.h"
 
 namespace elman {
@@ -14,9 +13,9 @@ public:
     void lay_out(Arena&, const Program&, int) {}
     void begin(const Phase&, const Lanes<T>&, int) {}
 
-    // The rows of link l for a frame's lanes, the first of which is `lane`.
-    const F* const* rows(const Phase& phase, int l, const Frame<T>& f, int) const {
-        return f.rows + static_cast<ptrdiff_t>(phase.link[l].source) * f.stride;
+    // The rows of link l, lane by lane.
+    const F* const* rows(const Phase& phase, int l, const Lanes<T>& lanes) const {
+        return lanes.pointers() + static_cast<ptrdiff_t>(phase.link[l].source) * lanes.capacity();
     }
 };
 
@@ -50,9 +49,7 @@ public:
         }
     }
 
-    const Pair* const* rows(const Phase&, int l, const Frame<float>&, int lane) const {
-        return rows_ + static_cast<ptrdiff_t>(l) * capacity_ + lane;
-    }
+    const Pair* const* rows(const Phase&, int l, const Lanes<float>&) const { return rows_ + static_cast<ptrdiff_t>(l) * capacity_; }
 
 private:
     // Words between the rows of two lanes: whole vectors.

@@ -126,7 +126,8 @@ private:
                 out[j] = (whole ? corner : sum_) + j * width;
                 begin[j] = {out[j], stride};
             }
-            tile_of<T, F>(units, kMaxVectors)(factors<F>(depth), a, kLine<T>, panel, begin, out, stride);
+            const Stretch<F> stretch{a, panel, factors<F>(depth)};
+            tile_of<T, F>(units, kMaxVectors)(&stretch, 1, 0, kLine<T>, begin, out, stride);
             if (!whole) transfer(part, corner, units, valid, Move::kWrite);
         }
     }

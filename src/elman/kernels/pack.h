@@ -30,7 +30,7 @@ void shape(Phase& phase) {
     phase.lanes = phase.links ? kMaxLanes : lanes < 1 ? 1 : lanes > kMaxLanes ? kMaxLanes : lanes;
     for (int l = 0; l < phase.links; ++l) {
         const TileSplit split(phase.link[l].products * phase.vectors);
-        const int rows = rows_for(static_cast<int>(ceil_div(split.vectors, split.tiles)));
+        const int rows = rows_for(split.width(0));
         phase.lanes = rows < phase.lanes ? rows : phase.lanes;
     }
 }

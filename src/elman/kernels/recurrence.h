@@ -10,10 +10,9 @@
 // F are the factors of the products (factors.h).
 #pragma once
 
-#include "factors.h"
 #include "interpret.h"
 #include "lanes.h"
-#include "pack.h"
+#include "tiles.h"
 
 namespace elman {
 namespace {
@@ -29,7 +28,8 @@ public:
           program_(*run.program),
           index_(run.meeting ? index : 0),
           count_(run.meeting ? count : 1),
-          lanes_(run, capacity, index_) {
+          lanes_(run, capacity, index_),
+          tiles_(run) {
         Arena measure{nullptr};
         lay_out(measure);
         Arena arena{static_cast<char*>(run.workspace(measure.used))};
@@ -41,6 +41,7 @@ public:
             meet();  // before the leader takes rows from it
         }
         lanes_.point_fixed();
+        tiles_.prepare(lanes_, factors_, memory_, width_);
     }
 
     // Lanes first, first + stride, … below the plan's count: `lanes` of them, each to its end.
@@ -69,18 +70,19 @@ private:
             const int units = code_units<T>(p.phase[k]);
             width_ = units > width_ ? units : width_;
         }
-        T* registers = arena.take<T>(static_cast<size_t>(p.registers) * kMaxLanes * width_);
+        memory_ = arena.take<T>(static_cast<size_t>(p.registers) * kMaxLanes * width_);
         registers_ = arena.take<T*>(static_cast<size_t>(p.registers) * kMaxLanes);
-        for (int r = 0; arena.memory && r < p.registers * kMaxLanes; ++r) registers_[r] = registers + r * width_;
+        for (int r = 0; arena.memory && r < p.registers * kMaxLanes; ++r) registers_[r] = memory_ + r * width_;
         sums_ = arena.take<T>(static_cast<size_t>(p.sums) * lanes_.capacity() * Vector<T>::width);
         lanes_.lay_out(arena);
         factors_.lay_out(arena, p, lanes_.capacity());
+        tiles_.lay_out(arena);
     }
 
     void phases(int active) {
         for (int k = 0; k < program_.phases; k += program_.phase[k].run) {
             if (program_.phase[k].links)
-                run_chains(program_.phase[k], active);
+                run_chains(k, active);
             else
                 run_together(program_.phase + k, active);
             meet();
@@ -113,7 +115,8 @@ private:
         if (phase.sums) finish_sums(phase, lane, lanes);
     }
 
-    void run_chains(const Phase& phase, int active) {
+    void run_chains(int k, int active) {
+        const Phase& phase = program_.phase[k];
         const int parts = static_cast<int>(ceil_div(active, phase.lanes));
         const int64_t blocks = ceil_div(phase.size, code_units<T>(phase));
         const int first = static_cast<int>(share(blocks, count_, index_)), last = static_cast<int>(share(blocks, count_, index_ + 1));
@@ -124,7 +127,7 @@ private:
                 const int lane = static_cast<int>(share(active, parts, part));
                 const Frame<T> f = frame(phase, lane, static_cast<int>(share(active, parts, part + 1)) - lane, unit);
                 begin_chains(phase, f);
-                for (int u = 0; u < f.units; u += block_units<T>(phase)) multiply(phase, f, lane, u);
+                tiles_.multiply(k, block * phase.tiles, static_cast<int>(ceil_div(f.units, block_units<T>(phase))), lane, f.lanes);
                 Ahead<T> none(program_, phase, lanes_.pointers(), lanes_.capacity(), 0, 0);
                 execute(phase, f, none);
             }
@@ -136,53 +139,13 @@ private:
     void begin_chains(const Phase& phase, const Frame<T>& f) {
         const int block = code_units<T>(phase);
         for (int c = 0; c < phase.chains; ++c) {
-            if (phase.links && begins_alike(phase.starts[c])) continue;
+            if (phase.links && tiles_.begins_alike(phase.starts[c])) continue;
             for (int lane = 0; lane < f.lanes; ++lane) {
                 T* chain = f.registers[c * kMaxLanes + lane];
                 if (phase.starts[c] >= 0)
                     load_row<T>(chain, f.rows[phase.starts[c] * f.stride + lane] + f.unit, block, f.units);
                 else
                     __builtin_memset(chain, 0, sizeof(T) * block);
-            }
-        }
-    }
-
-    // Whether a chain begins alike in all lanes: with a parameter, or from zero.
-    bool begins_alike(int start) const { return start < 0 || program_.array[start].kind == Kind::kVector; }
-
-    // Where the vector of a chain begins that is at `out` in the first lane and at unit u of the frame.
-    Begin<T> begin(const Phase& phase, const Product& product, const Frame<T>& f, int u, T* out) const {
-        constexpr int width = Vector<T>::width;
-        alignas(64) static constexpr T zeros[width] = {};
-        const int start = phase.starts[product.chain];
-        if (!product.first || !begins_alike(start)) return {out, width_};
-        if (start < 0) return {zeros, 0};
-        const T* row = f.rows[start * f.stride] + f.unit + u;
-        if (u + width <= f.units) return {row, 0};
-        load_row<T>(out, row, width, f.units - u);  // in the first lane, for all of them
-        return {out, 0};
-    }
-
-    // Adds the products of one block of units, the u-th of the frame and those behind it, to their chains.
-    void multiply(const Phase& phase, const Frame<T>& f, int lane, int u) {
-        const int block = (f.unit + u) / block_units<T>(phase);
-        for (int l = 0; l < phase.links; ++l) {
-            const Link& link = phase.link[l];
-            const TileSplit split(link.products * phase.vectors);
-            const F* panel = static_cast<const F*>(run_.panels[link.panel]) + block_panel<T, F>(phase, link) * block;
-            const F* const* rows = factors_.rows(phase, l, f, lane);
-            const int depth = factors<F>(link.depth);
-            for (int t = 0; t < split.tiles; ++t) {
-                T* out[kMaxVectors];
-                Begin<T> from[kMaxVectors];
-                for (int j = 0; j < split.width(t); ++j) {
-                    const int place = split.begin(t) + j, unit = u + place % phase.vectors * Vector<T>::width;
-                    const Product& product = link.product[place / phase.vectors];
-                    out[j] = f.registers[product.chain * kMaxLanes] + unit;
-                    from[j] = begin(phase, product, f, unit, out[j]);
-                }
-                tile_of<T, F>(f.lanes, split.width(t))(depth, rows, 1, panel, from, out, width_);
-                panel += static_cast<size_t>(depth) * split.width(t) * Vector<T>::width;
             }
         }
     }
@@ -202,6 +165,8 @@ private:
     int index_, count_;  // of the workers that share the steps
     Lanes<T> lanes_;
     Factors<T, F> factors_;
+    Tiles<T, F> tiles_;
+    T* memory_;      // of the registers: [register][lane][width_]
     T** registers_;  // [register][lane]: a block of `width_` elements
     int width_ = 1;
     T* sums_;  // [sum][lane][width of a vector]

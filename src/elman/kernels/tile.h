@@ -1,7 +1,8 @@
 // The register tile: rows times a panel, accumulated in place. It knows no cell and no sequence.
 //
-//   out[j][i * stride .. + width] = begin[j][i] + sum over k of a[i][k * step] * panel[k][j]      i < ROWS, j < VECTORS
+//   out[j][i * stride .. + width] = begin[j][i] + sum over k of rows[i][k * step] * panel[k][j]      i < ROWS, j < VECTORS
 //
+// The sum may have several stretches, one after the other, each with rows and a panel of its own.
 // The factors F of its products are elements of type T, or pairs of bfloat16 where T is float.
 // Each output element is one chain of fused multiply-adds, k ascending, that goes on from where it begins: a chain may be
 // spilled between calls and gives the same bits, whatever ROWS and VECTORS it is computed with.
@@ -29,24 +30,33 @@ struct Begin {
     ptrdiff_t stride;
 };
 
+template <class F>
+struct Stretch {
+    const F* const* rows;
+    const F* panel;
+    int depth;
+};
+
+// Of each stretch the rows from `first` on.
 template <class T, class F, int ROWS, int VECTORS>
-[[gnu::noinline]] void tile(int depth, const F* const* a, ptrdiff_t step, const F* panel, const Begin<T>* begin, T* const* out,
+[[gnu::noinline]] void tile(const Stretch<F>* stretch, int stretches, ptrdiff_t first, ptrdiff_t step, const Begin<T>* begin, T* const* out,
                             ptrdiff_t stride) {
-    using V = vec<T>;
     constexpr int width = Vector<T>::width;
-    V sum[ROWS][VECTORS];
-    const F* row[ROWS];
-    for (int i = 0; i < ROWS; ++i) {
-        row[i] = a[i];
+    vec<T> sum[ROWS][VECTORS];
+    for (int i = 0; i < ROWS; ++i)
         for (int j = 0; j < VECTORS; ++j) sum[i][j] = load<T>(begin[j].row + i * begin[j].stride);
-    }
-    for (ptrdiff_t k = 0, end = depth * step; k < end; k += step) {
-        vec<F> b[VECTORS];
-        for (int j = 0; j < VECTORS; ++j) b[j] = load<F>(panel + j * width);
-        panel += VECTORS * width;
-        for (int i = 0; i < ROWS; ++i) {
-            const vec<F> s = broadcast<F>(row[i][k]);
-            for (int j = 0; j < VECTORS; ++j) sum[i][j] = multiply_add(sum[i][j], s, b[j]);
+    for (const Stretch<F>* behind = stretch + stretches; stretch < behind; ++stretch) {
+        const F* row[ROWS];
+        for (int i = 0; i < ROWS; ++i) row[i] = stretch->rows[first + i];
+        const F* panel = stretch->panel;
+        for (ptrdiff_t k = 0, end = stretch->depth * step; k < end; k += step) {
+            vec<F> b[VECTORS];
+            for (int j = 0; j < VECTORS; ++j) b[j] = load<F>(panel + j * width);
+            panel += VECTORS * width;
+            for (int i = 0; i < ROWS; ++i) {
+                const vec<F> s = broadcast<F>(row[i][k]);
+                for (int j = 0; j < VECTORS; ++j) sum[i][j] = multiply_add(sum[i][j], s, b[j]);
+            }
         }
     }
     for (int i = 0; i < ROWS; ++i)
@@ -54,7 +64,7 @@ template <class T, class F, int ROWS, int VECTORS>
 }
 
 template <class T, class F>
-using TileFunction = void (*)(int, const F* const*, ptrdiff_t, const F*, const Begin<T>*, T* const*, ptrdiff_t);
+using TileFunction = void (*)(const Stretch<F>*, int, ptrdiff_t, ptrdiff_t, const Begin<T>*, T* const*, ptrdiff_t);
 
 template <class T, class F, int VECTORS>
 TileFunction<T, F> tile_of(int rows) {
@@ -78,12 +88,12 @@ constexpr int64_t share(int64_t total, int64_t parts, int64_t index) { return to
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// The vectors of a block, split into tiles: how many tiles, and the vectors of tile t.
+// The vectors of a block, split into tiles: how many tiles, and the vectors of tile t. The first is the widest.
 struct TileSplit {
-    int vectors, tiles;
-    explicit TileSplit(int total) : vectors(total), tiles(static_cast<int>(ceil_div(total, kMaxVectors))) {}
-    int begin(int t) const { return static_cast<int>(share(vectors, tiles, t)); }
-    int width(int t) const { return begin(t + 1) - begin(t); }
+    int tiles, least, more;
+    explicit TileSplit(int total) : tiles((total + kMaxVectors - 1) / kMaxVectors), least(total / tiles), more(total % tiles) {}
+    int begin(int t) const { return t * least + (t < more ? t : more); }
+    int width(int t) const { return least + (t < more); }
 };
 
 }  // namespace
