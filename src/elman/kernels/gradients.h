@@ -36,16 +36,26 @@ inline void load_rows(Pair* to, const float* row, const float* next, int block, 
     }
 }
 
+// Rows are too short for the processor to see what comes next: it is asked for them so many positions before they are read.
+constexpr int kAhead = 16;
+
+template <class T>
+void ask_for(const T* row, int count) {
+    for (int u = 0; u < count; u += kLine<T>) __builtin_prefetch(row + u);
+}
+
 // Source rows as panels: [column tile][position][vectors of the tile], zero past the last column.
 template <class T, class F>
-void pack_source(const Outer<T>& o, int64_t position, int depth, int column, int columns, F* panel) {
-    constexpr int span = kMaxVectors * Vector<T>::width;
+void pack_source(const Outer<T>& o, int64_t position, int depth, int column, int columns, const TileSplit& split, F* panel) {
     for (int n = 0; n < depth; n += kPerFactor<F>) {
-        F* to = panel + n / kPerFactor<F> * span;
         const T* row = o.source[position + n] + column;
         const T* next = n + 1 < depth ? o.source[position + n + 1] + column : nullptr;
-        for (int first = 0; first < columns; first += span, to += static_cast<ptrdiff_t>(factors<F>(depth)) * span)
+        for (int m = n + kAhead; m < n + kAhead + kPerFactor<F> && m < depth; ++m) ask_for(o.source[position + m] + column, columns);
+        for (int t = 0; t < split.tiles; ++t) {
+            const int first = split.begin(t) * Vector<T>::width, span = split.width(t) * Vector<T>::width;
+            F* to = panel + static_cast<ptrdiff_t>(factors<F>(depth)) * first + n / kPerFactor<F> * span;
             load_rows(to, row + first, next ? next + first : nullptr, span, columns - first);
+        }
     }
 }
 
@@ -56,6 +66,8 @@ void pack_units(const Outer<T>& o, const OuterPart<T>& part, int64_t position, i
         const T* row = part.d + o.rows[position + n] * part.stride + unit;
         const T* next = n + 1 < depth ? part.d + o.rows[position + n + 1] * part.stride + unit : nullptr;
         F* to = lines + n / kPerFactor<F> * kLine<T>;
+        for (int m = n + kAhead; m < n + kAhead + kPerFactor<F> && m < depth; ++m)
+            ask_for(part.d + o.rows[position + m] * part.stride + unit, units);
         for (int u = 0; u < units; u += kLine<T>, to += static_cast<ptrdiff_t>(factors<F>(depth)) * kLine<T>)
             load_rows(to, row + u, next ? next + u : nullptr, kLine<T>, units - u);
     }
@@ -65,12 +77,11 @@ template <class T, class F>
 class OuterWorker {
 public:
     explicit OuterWorker(const Outer<T>& outer) : o_(outer) {
-        constexpr int span = kMaxVectors * Vector<T>::width;
-        const size_t bytes = sizeof(F) * kDepth * (kColumns + span + kUnits) + sizeof(T) * kMaxRows * span;
+        const size_t bytes = sizeof(F) * kDepth * (kColumns + kUnits) + sizeof(T) * kMaxRows * kSpan;
         Arena arena{static_cast<char*>(o_.workspace(bytes + 256))};
-        panel_ = arena.take<F>(kDepth * (kColumns + span));
+        panel_ = arena.take<F>(kDepth * kColumns);
         lines_ = arena.take<F>(kDepth * kUnits);
-        sum_ = arena.take<T>(kMaxRows * span);
+        sum_ = arena.take<T>(kMaxRows * kSpan);
     }
 
     // Units [first, last) of all parts in turn.
@@ -80,13 +91,14 @@ public:
             const int depth = static_cast<int>(o_.positions - position < most ? o_.positions - position : most);
             for (int column = 0; column < o_.depth; column += kColumns) {
                 const int columns = o_.depth - column < kColumns ? o_.depth - column : kColumns;
-                pack_source(o_, position, depth, column, columns, panel_);
+                const TileSplit split(static_cast<int>(ceil_div(columns, Vector<T>::width)));
+                pack_source(o_, position, depth, column, columns, split, panel_);
                 int64_t before = 0;
                 for (int p = 0; p < o_.parts; before += o_.part[p++].size) {
                     const int64_t begin = first > before ? first - before : 0;
                     const int64_t end = last - before < o_.part[p].size ? last - before : o_.part[p].size;
                     for (int64_t unit = begin; unit < end; unit += kUnits)
-                        add_units(o_.part[p], position, depth, column, columns, static_cast<int>(unit),
+                        add_units(o_.part[p], position, depth, column, columns, split, static_cast<int>(unit),
                                   static_cast<int>(end - unit < kUnits ? end - unit : kUnits));
                 }
             }
@@ -94,40 +106,43 @@ public:
     }
 
 private:
-    void add_units(const OuterPart<T>& part, int64_t position, int depth, int column, int columns, int unit, int units) {
+    static constexpr int kSpan = kMaxVectors * Vector<T>::width;  // of a row of a tile's own sums
+
+    void add_units(const OuterPart<T>& part, int64_t position, int depth, int column, int columns, const TileSplit& split, int unit,
+                   int units) {
         pack_units(o_, part, position, depth, unit, units, lines_);
         const F* lines = lines_;
         for (int u = 0; u < units; u += kLine<T>, lines += static_cast<ptrdiff_t>(factors<F>(depth)) * kLine<T>) {
             const int rest = units - u < kLine<T> ? units - u : kLine<T>;
-            const int groups = static_cast<int>(ceil_div(rest, rows_for(kMaxVectors)));
+            const int groups = static_cast<int>(ceil_div(rest, rows_for(split.width(0))));
             for (int g = 0; g < groups; ++g) {
                 const int first = static_cast<int>(share(rest, groups, g)), count = static_cast<int>(share(rest, groups, g + 1)) - first;
                 T* row = part.out + (unit + u + first) * part.row_stride + column * part.column_stride;
-                add_rows(part, depth, lines + first, count, row, columns);
+                add_rows(part, depth, lines + first, count, row, columns, split);
             }
         }
     }
 
     // Some units of a line, all columns that are packed.
-    void add_rows(const OuterPart<T>& part, int depth, const F* line, int units, T* row, int columns) {
-        constexpr int width = Vector<T>::width, span = kMaxVectors * width;
+    void add_rows(const OuterPart<T>& part, int depth, const F* line, int units, T* row, int columns, const TileSplit& split) {
+        constexpr int width = Vector<T>::width;
         const F* a[kMaxRows];
         for (int m = 0; m < units; ++m) a[m] = line + m;
-        const F* panel = panel_;
-        for (int first = 0; first < columns; first += span, panel += static_cast<ptrdiff_t>(factors<F>(depth)) * span) {
+        for (int t = 0; t < split.tiles; ++t) {
+            const int first = split.begin(t) * width, span = split.width(t) * width;
             const int valid = columns - first < span ? columns - first : span;
             T* corner = row + first * part.column_stride;
             const bool whole = valid == span && part.column_stride == 1;
             if (!whole) transfer(part, corner, units, valid, Move::kRead);
-            const ptrdiff_t stride = whole ? part.row_stride : span;
+            const ptrdiff_t stride = whole ? part.row_stride : kSpan;
             T* out[kMaxVectors];
             Begin<T> begin[kMaxVectors];
-            for (int j = 0; j < kMaxVectors; ++j) {
+            for (int j = 0; j < split.width(t); ++j) {
                 out[j] = (whole ? corner : sum_) + j * width;
                 begin[j] = {out[j], stride};
             }
-            const Stretch<F> stretch{a, panel, factors<F>(depth)};
-            tile_of<T, F>(units, kMaxVectors)(&stretch, 1, 0, kLine<T>, begin, out, stride);
+            const Stretch<F> stretch{a, panel_ + static_cast<ptrdiff_t>(factors<F>(depth)) * first, factors<F>(depth)};
+            tile_of<T, F>(units, split.width(t))(&stretch, 1, 0, kLine<T>, begin, out, stride);
             if (!whole) transfer(part, corner, units, valid, Move::kWrite);
         }
     }
@@ -136,12 +151,11 @@ private:
 
     // Between the output's corner and the tile's own memory.
     void transfer(const OuterPart<T>& part, T* corner, int units, int valid, Move move) {
-        constexpr int span = kMaxVectors * Vector<T>::width;
         for (int m = 0; m < units; ++m) {
-            T* mine = sum_ + m * span;
+            T* mine = sum_ + m * kSpan;
             T* theirs = corner + m * part.row_stride;
             if (part.column_stride == 1)
-                move == Move::kRead ? load_row<T>(mine, theirs, span, valid) : store_row<T>(theirs, mine, valid);
+                move == Move::kRead ? load_row<T>(mine, theirs, kSpan, valid) : store_row<T>(theirs, mine, valid);
             else
                 for (int k = 0; k < valid; ++k) {
                     T& element = theirs[k * part.column_stride];
