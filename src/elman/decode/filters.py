@@ -10,6 +10,7 @@ from elman.decode.options import Options
 from elman.decode.roles import Booleans, Filter, Floats, Integers
 
 _ROUNDING = 1e-12  # sums and products of float64 that come this near to a limit have reached it
+_COLD = 0.01  # below, temperatures may send all scores to -inf unless the largest is 0
 _LOWEST, _TINY = np.finfo(np.float64).min, np.finfo(np.float64).tiny  # instead of -inf and 0 in rows without any token
 
 
@@ -56,6 +57,8 @@ def _likeliest(scores: Floats, ordered: Floats, counts: Integers) -> Floats:
 
 def temperature(value: float) -> Filter:
     """Divide by the temperature: below 1 likely tokens become likelier."""
+    if value >= _COLD:
+        return lambda scores: scores / value
 
     def scale(scores: Floats) -> Floats:
         with np.errstate(over="ignore"):  # a tiny temperature sends all but the best to -inf
