@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,14 @@ def test_a_peer_that_differs_gets_no_time(timed: list[bool]) -> None:
 
 def test_bfloat16_is_allowed_more() -> None:
     assert rows({"torch": lambda: side(1.01)}, of=case(dtype="bfloat16"))[0].ratio == 1.5
+
+
+def test_a_side_may_have_a_tolerance_of_its_own() -> None:
+    def strict() -> Side:
+        return replace(side(1.01), tolerance=5e-3)
+
+    (row,) = rows({"elman float32": strict}, of=case(dtype="bfloat16"))
+    assert (row.ratio, row.refused) == (None, "its results differ by 9.9e-03, 5e-03 is allowed")
 
 
 def test_a_peer_that_fails_or_cannot_leaves_the_others() -> None:

@@ -83,6 +83,11 @@ def test_shares_of_the_peak_are_judged_at_large_sizes_only() -> None:
         ([row(suite="steps", mode="infer", fraction_of_bandwidth=0.5)], "batch 1 inside a sequence"),
         ([row(suite="steps", mode="stream")], "a call for each step"),
         ([row(suite="text")], "training on characters"),
+        ([row(suite="decode", cell="sample", peer="elman steps", batch=1)], "decoding, of the rate of bare steps"),
+        ([row(suite="decode", cell="regex", peer="elman unconstrained", batch=1)], "constrained"),
+        ([row(suite="decode", cell="beam 8", peer="elman 8 streams", batch=1)], "a beam of 8"),
+        ([row(suite="decode", peer="elman steps", batch=64, fraction_of_peak=0.8)], "64 prompts at once"),
+        ([row(suite="decode", cell="greedy", batch=1)], "decoding one prompt against a torch loop"),
     ],
 )
 def test_each_kind_of_row_has_its_group(rows: list[Row], title: str) -> None:

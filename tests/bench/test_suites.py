@@ -13,11 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import elman.nn
 from elman import cells
-from elman.bench import contest, layers, peers, run
+from elman.bench import contest, decoding, layers, peers, run, single_steps
 from elman.bench.options import Options
 from elman.bench.rows import Case, Row
+from elman.decode import Regex
 from elman.equations import evaluate
 from elman.errors import ConfigError
+from elman.kernels import default_threads
 from elman.nn.path import Path
 from tests.bench.cases import CEILINGS, case
 
@@ -83,6 +85,46 @@ def test_losses_agree() -> None:
     found = measured("loss", SMALL)
     assert len(found) == 3
     assert all(peers_of(rows) == {"torch"} for rows in found.values())
+
+
+def test_decoding_agrees_with_steps_and_with_a_torch_loop() -> None:
+    found = measured("decode", replace(SMALL, batch=()))
+    for of, rows in found.items():
+        assert len(peers_of(rows)) == (2 if of.cell == "greedy" else 1)
+        assert all(row.fraction_of_peak and bool(row.fraction_of_bandwidth) == (of.batch == 1) for row in rows)
+    assert {(of.cell, of.batch, rows[0].rows) for of, rows in found.items()} >= {("beam 8", 1, 40), ("greedy", 64, 320)}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"stop_strings": tuple("etaoin ")}, "came to an end"), ({"constraints": (Regex("[^a-z]+"),)}, "its constraint")],
+)
+def test_texts_that_are_not_what_they_should_be_get_no_time(
+    change: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(decoding.WAYS, "regex", decoding.Way({"strategy": "sample", **change}))
+    (of,) = [case for case in run.cases(["decode"], replace(SMALL, batch=(), steps=60)) if case.cell == "regex"]
+    (row,) = run.measure(of, SMALL, CEILINGS)
+    assert row.ratio is None
+    assert reason in (row.refused or "")
+
+
+def test_streams_run_on_the_threads_of_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(single_steps, "prepare", lambda case, peers: seen.append(default_threads()) or refuse())
+    monkeypatch.delenv("ELMAN_NUM_THREADS", raising=False)
+    for named in (None, "1"):
+        if named:
+            monkeypatch.setenv("ELMAN_NUM_THREADS", named)
+        before = default_threads()
+        for _ in run.measure(case(suite="steps", mode="stream", threads=3), SMALL, CEILINGS):
+            assert default_threads() == 3
+        assert default_threads() == before
+    assert seen == [3, 3]
+
+
+def refuse() -> contest.Contest:
+    raise contest.Refused("not now")
 
 
 @pytest.mark.parametrize("suite", run.SUITES)
@@ -174,11 +216,8 @@ def test_what_ours_cannot_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
 @pytest.mark.parametrize("mode", ["infer", "train"])
-def test_bfloat16_is_compared_with_torchs_and_with_our_float32(
-    monkeypatch: pytest.MonkeyPatch, cell: str, mode: str
-) -> None:
-    """Whatever path computes it: its results agree with both, and its share is one of the peak in bfloat16."""
-    monkeypatch.setattr(layers.OURS[cell], "path", lambda self, x: Path("fused", ""))
+def test_bfloat16_is_compared_with_torchs_and_with_our_float32(cell: str, mode: str) -> None:
+    """Its results agree with both, and its share is one of the peak in bfloat16."""
     options = replace(SMALL, cells=(cell,), modes=(mode,), dtypes=("bfloat16",))
     (of,) = run.cases(["layers"], options)
     ceilings = replace(CEILINGS, compute={"float32": {1: 1.0}, "bfloat16": {1: 100.0}})

@@ -67,7 +67,7 @@ CONSTRAINED = [
 def test_constraints(
     elman: Program, model: Path, tmp_path: Path, options: tuple[str, ...], expected: str, strategy: str
 ) -> None:
-    (tmp_path / "words").write_text("face\nfade\nbad")
+    (tmp_path / "words").write_text("face\n\nfade\nbad")
     (tmp_path / "grammar").write_text('s ::= n (" " n)*   n ::= [0-9]+\n')
     ended = elman("sample", model, "--strategy", strategy, "--length", 12, "--json", *options)
     assert ended.status == 0, ended.err
@@ -171,6 +171,9 @@ def test_unknown_characters(elman: Program, model: Path) -> None:
         (("--tree",), 1, "show the hypotheses of a beam: add --strategy beam"),
         (("--compare", "--tree"), 1, "leave one of them out"),
         (("--strategy", "best"), 2, "--strategy"),
+        (("--separator", "a"), 1, "--separator stands between words of a lexicon: add --lexicon"),
+        (("--replacement", "a"), 1, "replacement is for unknown='replace', not for 'error'"),
+        (("--strategy", "beam", "--alpha", "nan"), 1, "alpha must be a finite number, got nan"),
         (("--strategy", "beam", "--width", "2", "--count", "5"), 1, "the 5 best are asked of a beam of width 2"),
     ],
 )

@@ -146,6 +146,7 @@ def flipped(data: bytes) -> bytes:
         (lambda d: b"", "x: not an archive of elman compress"),
         (lambda d: d[1:], "x: not an archive of elman compress"),
         (flipped, "x: the archive is damaged at byte"),
+        (lambda d: d + b"...", "x: 3 bytes stand behind the archive's end"),
         (lambda d: header(d, version=9), "x: version 1 of the archive expected, got 9"),
         (lambda d: header(d, model="0" * 64), "x: another model compressed this, 000000000000; name that one"),
         (lambda d: header(d, isa="vax"), "x: compressed with vax instructions, which this machine does not have"),

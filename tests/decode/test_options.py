@@ -57,6 +57,7 @@ NAN = math.nan
         ({"bias": None}, "bias must give a number for each token that it names, got None"),
         ({"bias": {0: "x"}}, "bias must give a number for each token"),
         ({"ranker": "best", "strategy": "beam"}, "ranker must be a Rank, a UserRank, or have score and bound"),
+        ({"replacement": "c"}, "replacement is for unknown='replace', not for 'error'"),
         ({"replacement": None}, "replacement must be text, got None"),
         ({"bias": {0: NAN}}, "the bias of token 0 must be a number or -inf, got nan"),
         ({"bias": {1: math.inf}}, "the bias of token 1 must be a number or -inf"),

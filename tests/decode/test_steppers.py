@@ -126,13 +126,17 @@ def test_a_stepper_of_ones_own_is_checked_too() -> None:
         (lambda: CallableStepper(lambda t, s: (t, s), 0), "a vocabulary of at least 1 token, got 0"),
         (lambda: CallableStepper(lambda t, s: (t, s), 3, spelling=Spelling.of("ab")), "the spelling has 2 tokens"),
         (lambda: CallableStepper(lambda t, s: (t, s), 3, lambda b: 5).start(1), "or have select.parents.; got int"),
+        (
+            lambda: CallableStepper(lambda t, s: (t, s), 3, lambda b: {"h": np.zeros(3)}).start(2),
+            "a state's first axis is the batch, 2; h has shape .3.",
+        ),
         (lambda: FusedStepper(markov(3, 0), markov(4, 0), 1.0), "fusion needs one vocabulary, .* 3 and 4 tokens"),
         (lambda: FusedStepper(markov(3, 0), markov(3, 0), -1.0), "the weight of a fusion must be 0 or above"),
         (lambda: FusedStepper(markov(3, 0), markov(3, 0), float("nan")), "the weight of a fusion must be 0 or above"),
     ],
 )
 def test_steppers_that_cannot_be(make: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises((ConfigError, ShapeError), match=message):
         make()
 
 
@@ -160,6 +164,15 @@ def test_states_that_cannot_be_joined() -> None:
         assert [r.best.tokens.tolist() for r in mine] == [r.best.tokens.tolist() for r in theirs]
         for prompt, result in zip(prompts, mine, strict=True):
             assert result.best.carried.state.past == [(*prompt, *result.best.tokens[:-1].tolist())]
+
+
+def test_fusion_with_states_that_cannot_be_joined() -> None:
+    table = markov(4, 3)
+    alone = CallableStepper(lambda t, s: (table.log_probabilities[t], s), 4, lambda batch: Only([()] * batch))
+    options, prompts = Options(strategy="beam", width=3, max_length=5), [[0], [1, 2], [3], [2, 2, 2]]
+    mine = decode(FusedStepper(markov(4, 1), alone, 0.5), prompts, options)
+    theirs = decode(FusedStepper(markov(4, 1), table, 0.5), prompts, options)
+    assert [r.best.tokens.tolist() for r in mine] == [r.best.tokens.tolist() for r in theirs]
 
 
 @pytest.mark.parametrize("names", [("lstm",), ("gru", "elman"), ("slstm",), ("min_gru", "lstm", "indrnn")])

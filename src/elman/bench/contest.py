@@ -36,12 +36,14 @@ class Side:
         results: does it once and gives what it computed, by name; names that only one side has are not compared. None
             where another amount of work is done, and only the rates can be compared.
         own_threads: it computes on threads of its own, not on the team that torch and Elman share.
+        tolerance: how far a peer's results may lie from ours; None: as the case's dtype allows.
     """
 
     run: Callable[[], object]
     steps: int
     results: Callable[[], Results] | None
     own_threads: bool = False
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ def compete(contest: Contest, ceilings: Ceilings, seconds: float, least: int = 5
         except Exception as error:  # a peer's failure, whatever it is, is a result: the others go on
             yield Row.refuse(case, name, _reason(error))
             continue
-        if apart is not None and not apart <= TOLERANCE[case.dtype]:
-            reason = f"its results differ by {apart:.1e}, {TOLERANCE[case.dtype]:.0e} is allowed"
+        allowed = TOLERANCE[case.dtype] if peer.tolerance is None else peer.tolerance
+        if apart is not None and not apart <= allowed:
+            reason = f"its results differ by {apart:.1e}, {allowed:.0e} is allowed"
             yield Row.refuse(case, name, reason, apart)
             continue
         pair = time_pair(peer.run, ours.run, seconds, least=least, rest=peer.own_threads or ours.own_threads)

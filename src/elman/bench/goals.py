@@ -62,7 +62,12 @@ def _bfloat16(peer: str) -> Callable[[Row], bool]:
     return lambda row: (row.dtype, row.mode, row.peer) == ("bfloat16", "train", peer) and _large(row)
 
 
+def _decoding(peer: str, batch: int) -> Callable[[Row], bool]:
+    return lambda row: (row.suite, row.peer, row.batch) == ("decode", peer, batch)
+
+
 _COST = (1 / 1.4, 1 / 1.4)  # forward is made twice: a third more work
+
 
 GOALS = (
     _goal(
@@ -110,4 +115,15 @@ GOALS = (
     _goal("training on characters, end to end, against torch", _pair("text", "torch"), {}),
     _goal("100,000 steps in bounded memory, against our own that keep all", _pair("long", "elman plain"), {ANY: _COST}),
     _goal("linear layer and cross-entropy in one, against torch", _pair("loss", "torch"), {}),
+    _goal(
+        "decoding, of the rate of bare steps",
+        _decoding("elman steps", 1),
+        {"greedy": (0.9, 0.9), "sample": (0.9, 0.9)},
+    ),
+    _goal(
+        "constrained, of the rate of sampling without", _decoding("elman unconstrained", 1), {ANY: (1 / 1.2, 1 / 1.2)}
+    ),
+    _goal("a beam of 8, of the rate of 8 greedy streams", _decoding("elman 8 streams", 1), {ANY: (1 / 1.5, 1 / 1.5)}),
+    _goal("64 prompts at once, share of the peak", _decoding("elman steps", 64), {ANY: (0.75, 0.75)}, _peak),
+    _goal("decoding one prompt against a torch loop", _decoding("torch", 1), {ANY: (5.0, 5.0)}),
 )

@@ -29,6 +29,7 @@ TORCH: dict[str, Callable[..., torch.nn.RNNBase]] = {
 OURS: dict[str, Callable[..., Fused]] = {"lstm": elman.nn.LSTM, "gru": elman.nn.GRU, "elman": elman.nn.RNN}
 
 _STEPS, _QUICK_STEPS, _FEWEST_STEPS = 100, 50, 20
+_HALF = 2e-2  # of ours in bfloat16 from ours in float32: whose states do not round; 9e-3 was measured at H 256 … 1024
 _LONGEST = 8e9  # operations of a forward pass; larger cases get fewer steps
 
 
@@ -100,13 +101,17 @@ def _peers(case: Case, names: Sequence[str], theirs: torch.nn.RNNBase, ours: Fus
     if "torch" in names:
         sides["torch"] = lambda: side(theirs, lambda: theirs(x)[0], case)
     if case.dtype == "bfloat16":
-        single = replace(case, dtype="float32")
-        return sides | {"elman float32": lambda: side(ours, lambda: ours(x)[0], single)}
+        return sides | {"elman float32": lambda: _in_float32(ours, x, case)}
     if "onnxruntime" in names and case.mode == "infer":
         sides["onnxruntime"] = lambda: onnx_side(theirs, x, case)
     if "jax" in names:
         sides["jax"] = lambda: _jax_side(theirs, x, case)
     return sides
+
+
+def _in_float32(module: Fused, x: torch.Tensor, case: Case) -> Side:
+    made = side(module, lambda: module(x)[0], replace(case, dtype="float32"))
+    return replace(made, tolerance=_HALF)
 
 
 def onnx_side(module: torch.nn.RNNBase, x: torch.Tensor, case: Case) -> Side:

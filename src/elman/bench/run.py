@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 
 import torch
 
-from elman.bench import layers, long_sequences, losses, ragged, single_steps, text, user_cells
+from elman.bench import decoding, layers, long_sequences, losses, ragged, single_steps, text, user_cells
 from elman.bench.ceilings import Ceilings
 from elman.bench.contest import Refused, compete
 from elman.bench.options import Options
 from elman.bench.rows import Case, Row
+
+_THREADS = "ELMAN_NUM_THREADS"
 
 # Each has cases(options) and prepare(case, peers).
 SUITES: Mapping[str, ModuleType] = {
@@ -23,6 +26,7 @@ SUITES: Mapping[str, ModuleType] = {
     "text": text,
     "long": long_sequences,
     "loss": losses,
+    "decode": decoding,
 }
 
 
@@ -33,9 +37,10 @@ def cases(suites: Sequence[str], options: Options) -> list[Case]:
 
 
 def measure(case: Case, options: Options, ceilings: Ceilings) -> Iterator[Row]:
-    """The rows of a case. Leaves torch with the number of threads that it had."""
-    threads = torch.get_num_threads()
+    """The rows of a case. Leaves torch and the runtime with the numbers of threads that they had."""
+    threads, named = torch.get_num_threads(), os.environ.get(_THREADS)
     torch.set_num_threads(case.threads)
+    os.environ[_THREADS] = str(case.threads)  # what streams and decoders read
     try:
         contest = SUITES[case.suite].prepare(case, options.peers)
         yield from compete(contest, ceilings, options.seconds, options.least)
@@ -43,4 +48,8 @@ def measure(case: Case, options: Options, ceilings: Ceilings) -> Iterator[Row]:
         yield Row.refuse(case, "", str(reason))
     finally:
         torch.set_num_threads(threads)
+        if named is None:
+            del os.environ[_THREADS]
+        else:
+            os.environ[_THREADS] = named
         gc.collect()  # weights and activations, before the next case

@@ -8,7 +8,7 @@ from typing import Literal
 from elman.bench import ceilings, peers
 from elman.bench.options import Options
 
-Suite = Literal["layers", "ragged", "cells", "steps", "text", "long", "loss"]
+Suite = Literal["layers", "ragged", "cells", "steps", "text", "long", "loss", "decode"]
 Mode = Literal["infer", "train", "stream"]
 
 _PAIRS = 5
@@ -22,7 +22,7 @@ class BenchSettings:
     Attributes:
         suites: layers are LSTM, GRU and Elman over dense batches; ragged, sequences of unequal length; cells, equations
             of a user's own; steps, one sequence; text, training on characters end to end; long, one sequence in bounded
-            memory; loss, the head of a language model.
+            memory; loss, the head of a language model; decode, characters from a model of two layers.
         threads: numbers of threads, each for both sides; by default 1 and all cores.
         cells: which recurrences; by default all that a suite has.
         modes: infer is forward, train forward and backward (the input needs no gradient), stream a call for each step.
@@ -35,7 +35,7 @@ class BenchSettings:
         quick: fewer sizes, all cores, shorter times, no torch.compile unless it is named: within a minute.
     """
 
-    suites: tuple[Suite, ...] = ("layers", "ragged", "cells", "steps", "text", "long", "loss")
+    suites: tuple[Suite, ...] = ("layers", "ragged", "cells", "steps", "text", "long", "loss", "decode")
     threads: tuple[int, ...] = ()
     cells: tuple[Literal["lstm", "gru", "elman"], ...] = ()
     modes: tuple[Mode, ...] = ("infer", "train", "stream")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from elman.decode import Allowed, Grammar, Infix, Lexicon, Options, Prefix, Rank, Regex, Utf8
-from elman.decode.options import Strategy
-from elman.errors import DataError
+from elman.decode.options import OWN, Strategy
+from elman.errors import ConfigError, DataError
 
 DEFAULT_TEMPERATURE = 0.7
 DEFAULT_WIDTH = 8
@@ -94,14 +94,14 @@ class SampleSettings:
 
     def options(self, keep_tree: bool = False) -> Options:
         """The decoder's options. Raises ConfigError where they contradict one another, DataError for a bad file."""
-        chosen = {name: getattr(self, name) for name in _SAME}
-        temperature = DEFAULT_TEMPERATURE if self.strategy == "sample" else 1.0
-        width = DEFAULT_WIDTH if self.strategy == "beam" else 1
+        own = {name: value for name in _SHARED if (value := getattr(self, name)) is not None}
+        if self.strategy == "sample":
+            own.setdefault("temperature", DEFAULT_TEMPERATURE)
+        if self.strategy == "beam":
+            own.setdefault("width", max(DEFAULT_WIDTH, self.count))
         return Options(
-            **chosen,
+            **own,
             max_length=LENGTHS[self.strategy] if self.length is None else self.length,
-            temperature=temperature if self.temperature is None else self.temperature,
-            width=max(width, self.count if self.strategy == "beam" else 1) if self.width is None else self.width,
             stop_strings=self.stop,
             stop_when_accepted=self.first_match,
             constraints=tuple(self._constraints()),
@@ -111,36 +111,31 @@ class SampleSettings:
 
     def with_strategy(self, strategy: Strategy) -> SampleSettings:
         """The same for another strategy, without what only this one knows."""
+        foreign = [name for own, names in OWN.items() if own != strategy for name in names]
+        if strategy in ("greedy", "sample"):
+            foreign += ["alpha", "bonus"]
         plain = SampleSettings()
-        others = {name: getattr(plain, name) for own, names in _OWN.items() if strategy not in own for name in names}
+        others = {name: getattr(plain, name) for name in foreign if hasattr(plain, name)}
         return replace(self, strategy=strategy, **others)
 
     def _constraints(self) -> list[Any]:
+        if self.separator and self.lexicon is None:
+            raise ConfigError("--separator stands between words of a lexicon: add --lexicon")
         kinds = ((Regex, self.regex), (Prefix, self.starts), (Infix, self.contains), (Allowed, self.allowed))
         found: list[Any] = [kind(value) for kind, value in kinds if value]
         if self.grammar is not None:
             found.append(Grammar(_read(self.grammar)))
         if self.lexicon is not None:
-            found.append(Lexicon(tuple(_read(self.lexicon).split("\n")[:-1]), self.separator))
+            words = tuple(word for word in _read(self.lexicon).split("\n") if word)
+            found.append(Lexicon(words, self.separator))
         return [*found, Utf8()] if self.utf8 else found
 
 
-_OWN = {
-    ("sample",): ("temperature", "top_k", "top_p", "min_p", "typical_p", "count"),
-    ("beam", "exact"): ("alpha", "bonus"),
-    ("beam",): ("width", "groups", "diversity", "stochastic", "early"),
-    ("exact",): ("budget",),
-}
-_SAME = (
-    "strategy", "min_length", "count", "seed", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
-    "frequency_penalty", "presence_penalty", "no_repeat_ngram", "groups", "diversity", "stochastic", "early", "budget",
-    "unknown", "replacement",
-)  # fmt: skip
+_SHARED = {field.name for field in fields(SampleSettings)} & {field.name for field in fields(Options)}
 
 
 def _read(path: Path) -> str:
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{path}: text in UTF-8 expected") from None
-    return text if text.endswith("\n") else text + "\n"

@@ -57,13 +57,8 @@ def score_file(
     found = score(stepper, tokens, streams)
     if json:
         print(json_.dumps(_facts(tokens, found)))
-        return ExitStatus.OK
-    console = Console(soft_wrap=True)
-    if text:
-        console.print(_highlighted(spelling, tokens, found))
-    _summary(console, spelling, tokens, found)
-    for spot in _worst(found, spots):
-        console.print(_spot(spelling, tokens, found, spot))
+    else:
+        _show(spelling, tokens, found, text, spots)
     return ExitStatus.OK
 
 
@@ -84,6 +79,15 @@ def _read(file: Path, spelling: Spelling, unknown: Literal["error", "skip", "rep
     if len(tokens) < 2:
         raise DataError(f"{file}: at least two tokens are needed, one to begin with and one to predict")
     return tokens
+
+
+def _show(spelling: Spelling, tokens: Integers, found: Floats, text: bool, spots: int) -> None:
+    console = Console(soft_wrap=True)
+    if text:
+        console.print(_highlighted(spelling, tokens, found))
+    _summary(console, spelling, tokens, found)
+    for spot in _worst(found, spots):
+        console.print(_spot(spelling, tokens, found, spot))
 
 
 def _summary(console: Console, spelling: Spelling, tokens: Integers, found: Floats) -> None:

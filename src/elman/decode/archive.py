@@ -70,4 +70,6 @@ def _parts(data: bytes, source: str) -> Iterator[tuple[bytes, bytes]]:
         yield kind, part
         place += size
         if kind == _END:
+            if place < len(data):
+                raise FormatError(f"{source}: {len(data) - place:,} bytes stand behind the archive's end")
             return

@@ -36,6 +36,8 @@ class Engine:
         self._is_checked = getattr(stepper, "is_checked", False)
         self._is_normalised = getattr(stepper, "normalised", True)
         self.spelling: Spelling | None = spelling or getattr(stepper, "spelling", None)
+        if self.spelling is not None and len(self.spelling) != self.size:
+            raise ConfigError(f"the spelling has {len(self.spelling)} tokens, the stepper {self.size}")
         named = [*options.stop_tokens, *options.bias]
         if named and max(named) >= self.size:
             raise ConfigError(f"token {max(named)} is named in the options; the stepper has 0 … {self.size - 1}")

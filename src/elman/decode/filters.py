@@ -10,6 +10,7 @@ from elman.decode.options import Options
 from elman.decode.roles import Booleans, Filter, Floats, Integers
 
 _ROUNDING = 1e-12  # sums and products of float64 that come this near to a limit have reached it
+_COLD = 0.01  # below, temperatures may send all scores to -inf unless the largest is 0
 _LOWEST, _TINY = np.finfo(np.float64).min, np.finfo(np.float64).tiny  # instead of -inf and 0 in rows without any token
 
 
@@ -33,21 +34,14 @@ def _keep(scores: Floats, kept: Booleans) -> Floats:
 def _fewest(weights: Floats, mass: float) -> Integers:
     """How many weights of each row, from its first on, sum to at least `mass` of all, but for rounding, [B]."""
     above = np.add.accumulate(weights, axis=1)
-    counts: Integers = np.add.reduce(above - weights < mass * (1 - _ROUNDING) * above[:, -1:], axis=1)
+    counts: Integers = 1 + np.add.reduce(above[:, :-1] < mass * (1 - _ROUNDING) * above[:, -1:], axis=1)
     return counts
 
 
-def _likeliest(scores: Floats, ordered: Floats, counts: Integers) -> Floats:
-    """Keep the `counts` [B] likeliest tokens of each row, at least one, the lower ones among equals.
-
-    Args:
-        scores: [B, V].
-        ordered: the same, each row from the smallest to the largest.
-        counts: [B], at most V.
-    """
-    rows = np.arange(len(scores))
-    kept = scores >= ordered[rows, -np.maximum(counts, 1)][:, None]
-    if np.add.reduce(kept, axis=None) > np.add.reduce(counts):
+def _likeliest(scores: Floats, least: Floats, counts: Integers) -> Floats:
+    """Keep the `counts` [B] likeliest tokens of each row, from the score `least` [B] on, the lower among equals."""
+    kept = scores >= least[:, None]
+    if np.count_nonzero(kept) > np.add.reduce(counts):
         place = np.empty(scores.shape, np.int64)
         np.put_along_axis(place, np.argsort(-scores, axis=1, kind="stable"), np.arange(scores.shape[1])[None], axis=1)
         kept = place < counts[:, None]
@@ -56,6 +50,8 @@ def _likeliest(scores: Floats, ordered: Floats, counts: Integers) -> Floats:
 
 def temperature(value: float) -> Filter:
     """Divide by the temperature: below 1 likely tokens become likelier."""
+    if value >= _COLD:
+        return lambda scores: scores / value
 
     def scale(scores: Floats) -> Floats:
         with np.errstate(over="ignore"):  # a tiny temperature sends all but the best to -inf
@@ -74,10 +70,10 @@ def likeliest(k: int = 0, p: float = 1.0) -> Filter:
     def keep(scores: Floats) -> Floats:
         most = min(k or scores.shape[1], scores.shape[1])
         ordered = np.sort(scores, axis=1)
-        counts = np.full(len(scores), most)
-        if p < 1:
-            counts = _fewest(np.exp(ordered[:, : -most - 1 : -1] - np.maximum(ordered[:, -1:], _LOWEST)), p)
-        return _likeliest(scores, ordered, counts)
+        if p == 1:
+            return _likeliest(scores, ordered[:, -most], np.full(len(scores), most))
+        counts = _fewest(np.exp(ordered[:, : -most - 1 : -1] - np.maximum(ordered[:, -1:], _LOWEST)), p)
+        return _likeliest(scores, ordered[np.arange(len(scores)), -counts], counts)
 
     return keep
 

@@ -229,8 +229,6 @@ def _regular(options: Options, size: int, spelling: Spelling | None, constraints
     if over_text or options.stop_strings:
         what = f"the constraint {over_text[0]!r}" if over_text else "a stop string"
         alphabet = Alphabet(needs_spelling(spelling, what))
-        if len(alphabet.spelling) != size:
-            raise ConfigError(f"the spelling has {len(alphabet.spelling)} tokens, the stepper {size}")
         each = [constraint.over_text(alphabet) for constraint in over_text]
         text = reduce(Automaton.intersect, each) if each else automata.everything(alphabet.size)
         stops = [symbols for stop in options.stop_strings if (symbols := alphabet.symbols(stop)) is not None]

@@ -37,7 +37,7 @@ class ModelStepper:
         return self._rows.start(batch)
 
     def logits(self, tokens: Integers, state: RowState) -> tuple[NDArray[Any], RowState]:
-        """As `step`, before the softmax: memory that the next step but one overwrites."""
+        """As `step`, before the softmax: memory that the next step of as many sequences overwrites."""
         return self._rows.step(tokens, state)
 
     def step(self, tokens: Integers, state: RowState) -> tuple[Floats, RowState]:

@@ -182,7 +182,7 @@ _RANGES = {
     "diversity": (0.0, _HUGE, "0 or above and finite"),
 }
 # Options that only one strategy reads: what differs from its default contradicts another strategy.
-_OWN = {
+OWN = {
     "sample": ("temperature", "top_k", "top_p", "min_p", "typical_p"),
     "beam": ("width", "groups", "diversity", "stochastic", "early", "keep_tree"),
     "exact": ("budget",),
@@ -190,13 +190,15 @@ _OWN = {
 
 
 def _contradictions(o: Options) -> Iterator[str]:
-    for strategy, names in _OWN.items():
+    for strategy, names in OWN.items():
         if o.strategy != strategy:
             for name in names:
                 if getattr(o, name) != Options.__dataclass_fields__[name].default:
                     yield f"{name} is for strategy {strategy!r}, not for {o.strategy!r}: leave one of them out"
     if o.min_length > o.max_length:
         yield f"min_length {o.min_length} is above max_length {o.max_length}"
+    if o.replacement != "?" and o.unknown != "replace":
+        yield f"replacement is for unknown='replace', not for {o.unknown!r}: leave one of them out"
     if o.strategy == "greedy" and o.count > 1:
         yield f"greedy gives one output for a prompt, count is {o.count}: sample, or search with a beam"
     if o.strategy in ("greedy", "sample") and o.ranker != Rank():

@@ -113,7 +113,7 @@ class CallableStepper:
 
     def start(self, batch: int) -> Any:
         """What the user's start gives."""
-        return _as_state(self._start(batch) if self._start else None)
+        return _as_state(self._start(batch) if self._start else None, batch)
 
     def step(self, tokens: Integers, state: Any) -> tuple[Floats, Any]:
         """Call the function, and check what it gives (see `checked`)."""
@@ -124,7 +124,7 @@ class CallableStepper:
         values = checked(given, len(tokens), self.size, normalised=not self._normalise)
         if self._normalise:
             values = log_softmax(values)
-        return values, _as_state(after)
+        return values, _as_state(after, len(tokens))
 
 
 def checked(given: ArrayLike, batch: int, size: int, normalised: bool = True) -> Floats:
@@ -169,13 +169,17 @@ class NoState:
         return self
 
 
-def _as_state(state: Any) -> Any:
+def _as_state(state: Any, batch: int) -> Any:
     if state is None or isinstance(state, NoState):
         return NoState()
     if isinstance(state, Arrays) or hasattr(state, "select"):
         return state
     if isinstance(state, Mapping):
-        return Arrays({name: np.asarray(array) for name, array in state.items()})
+        arrays = {name: np.asarray(array) for name, array in state.items()}
+        for name, array in arrays.items():
+            if array.shape[:1] != (batch,):
+                raise ShapeError(f"a state's first axis is the batch, {batch}; {name} has shape {list(array.shape)}")
+        return Arrays(arrays)
     raise ConfigError(
         f"a stepper's state must be None, a mapping of arrays, or have select(parents); got {type(state).__name__}"
     )
@@ -224,6 +228,9 @@ class Pair:
         """Rows of both."""
         return Pair(self.first.select(parents), self.second.select(parents))
 
-    def join(self, others: Sequence[Pair]) -> Pair:
-        """Batches one after another, of both."""
-        return Pair(self.first.join([o.first for o in others]), self.second.join([o.second for o in others]))
+    def join(self, others: Sequence[Pair]) -> Pair | None:
+        """Batches one after another, of both; None where one of them cannot be joined."""
+        if not hasattr(self.first, "join") or not hasattr(self.second, "join"):
+            return None
+        first, second = self.first.join([o.first for o in others]), self.second.join([o.second for o in others])
+        return None if first is None or second is None else Pair(first, second)

@@ -13,20 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.equations import cell
 from elman.errors import ConfigError, ShapeError
+from elman.kernels import Precision, Rows, Weight, default_threads, linear_for
 from elman.runtime.fused import FusedLayer, FusedStepper
 from elman.runtime.model import Model
 
 Array = NDArray[Any]
 _PLACES = 4  # batch sizes that keep memory to step in
-
-
-@cell(states="none:1", output="y")
-def linear(x, none, W, b):  # type: ignore[no-untyped-def]
-    """The head on the kernels, whose rows do not depend on one another as those of a BLAS do."""
-    y = W @ x + b
-    return none, y
 
 
 class RowState:
@@ -60,15 +53,41 @@ class RowState:
             self._arrays, self._place = [array.copy() for array in self.arrays], None
 
 
+class _Head:
+    """The linear layer behind the last one. On the kernels, rows do not depend on one another as those of a BLAS do.
+
+    Args:
+        weight: [V, H].
+        bias: [V].
+    """
+
+    def __init__(self, weight: Array, bias: Array) -> None:
+        self.size, self.dtype = len(weight), weight.dtype
+        self._kept = weight, bias
+        precision = Precision.FLOAT64 if self.dtype == np.float64 else Precision.FLOAT32
+        self._linear = linear_for(weight.shape[1], self.size, True, precision)
+        row, column = (stride // weight.itemsize for stride in weight.strides)
+        place = Weight(weight.ctypes.data, row, column)
+        self._packed = self._linear.pack(place, bias.ctypes.data, default_threads())
+
+    def run(self, x: Rows, logits: Rows, count: int) -> None:
+        """Write the logits of `count` rows."""
+        self._linear.forward(self._packed, x, logits, count, default_threads())
+
+
 class _Place:
     """Memory in which `batch` sequences step. Steppers write a new state beside the last one, so two may live here."""
 
-    def __init__(self, layers: Sequence[FusedLayer], batch: int) -> None:
+    def __init__(self, layers: Sequence[FusedLayer], head: _Head, batch: int) -> None:
         self.steppers: list[FusedStepper] = [layer.stepper(batch) for layer in layers]
+        self._head = head
+        self._logits = np.zeros((batch, head.size), head.dtype)
+        self._rows = _rows(self._logits)
         self._newest: weakref.ref[RowState] | None = None
         self._older: weakref.ref[RowState] | None = None
         self._older_arrays: Sequence[Array] = ()
         self._arrays: dict[int, list[Array]] = {}  # of the steppers' two places, by whose turn it is
+        self._outputs: dict[int, Rows] = {}  # where the last layer's output lies, by the same
         self._turn = 0
 
     def arrays_of(self, state: RowState) -> Sequence[Array]:
@@ -97,10 +116,17 @@ class _Place:
         values: Array = tokens
         for stepper in self.steppers:
             values = stepper.step(values)
+        if self._turn not in self._outputs:
+            self._outputs[self._turn] = _rows(values)
+        self._head.run(self._outputs[self._turn], self._rows, len(tokens))
         self._turn = 1 - self._turn
         after = RowState(None, self, len(tokens))
         self._newest = weakref.ref(after)
-        return values, after
+        return self._logits, after
+
+
+def _rows(array: Array) -> Rows:
+    return Rows(array.ctypes.data, array.shape[1])
 
 
 def _copy(arrays: Sequence[Array], to: Sequence[Array]) -> None:
@@ -130,10 +156,8 @@ class RowStepper:
         file = model.file
         if file.head is None:
             raise ConfigError("decoding needs a model that predicts tokens; this one has no head")
-        weight, bias = file.tensors["head.weight"], file.tensors["head.bias"]
-        sizes = {"H": weight.shape[0], "D": weight.shape[1]}
-        self._layers = (*model._fused, FusedLayer(linear.graph, sizes, {"W": weight, "b": bias}))
-        self.size = int(weight.shape[0])
+        self._layers, self._head = model._fused, _Head(file.tensors["head.weight"], file.tensors["head.bias"])
+        self.size = self._head.size
         self._inputs = self._layers[0].size(self._layers[0].graph.inputs[0].size)
         self._places: dict[int, _Place] = {}
 
@@ -150,7 +174,7 @@ class RowStepper:
             state: of B sequences; it stays what it is.
 
         Returns:
-            the logits [B, V], which the next step but one overwrites, and the state behind the tokens.
+            the logits [B, V], which the next step of as many sequences overwrites, and the state behind the tokens.
 
         Raises:
             ShapeError: tokens outside 0 … V - 1, or not as many as the state has sequences.
@@ -168,5 +192,5 @@ class RowStepper:
         if place is None:
             if len(self._places) >= _PLACES:
                 self._places.pop(next(iter(self._places))).release()
-            place = self._places[batch] = _Place(self._layers, batch)
+            place = self._places[batch] = _Place(self._layers, self._head, batch)
         return place.run(tokens, state)
