@@ -57,14 +57,22 @@ class BoundKernel:
 
     def _views(self, weights: Mapping[str, Weight]) -> list[int]:
         views: list[int] = []
-        for phase in self.program.phases:
-            for link in phase.links:
-                for _, matrix in link.products:
-                    views += _view(self.program.matrices[matrix], weights)
+        for matrix in self._matrices:
+            views += _view(matrix, weights)
         return views
 
+    @cached_property
+    def _matrices(self) -> list[Matrix]:
+        """The matrix of each product, in the order of the links."""
+        links = [link for phase in self.program.phases for link in phase.links]
+        return [self.program.matrices[matrix] for link in links for _, matrix in link.products]
+
     def _packed(self, panels: Panels, weights: Mapping[str, Weight]) -> Packed:
-        return Packed(panels, {a.name: weights[a.name].address for a in self.program.arrays if a.role == "vector"})
+        return Packed(panels, {name: weights[name].address for name in self._vectors})
+
+    @cached_property
+    def _vectors(self) -> list[str]:
+        return [array.name for array in self.program.arrays if array.role == "vector"]
 
     def run(
         self,

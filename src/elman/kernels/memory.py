@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from elman.emit import Array
 from elman.kernels.encode import size_of
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(NamedTuple):
     """Where a parameter lies: (row, column) is row * row_stride + column * column_stride elements behind `address`."""
 
     address: int
@@ -18,8 +18,7 @@ class Weight:
     column_stride: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """A row for each step: `stride` elements apart. With `tokens` (int64 [N]) the row of step n is tokens[n]."""
 
     address: int
@@ -27,8 +26,7 @@ class Rows:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StateMemory:
+class StateMemory(NamedTuple):
     """Memory of one state: every step's value (0: only the last is kept), the rows to begin with, rows for the last."""
 
     sequence: int = 0

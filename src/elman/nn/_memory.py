@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+import weakref
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from elman.kernels import Held, Rows
 
 _LARGEST_SCRATCH = 1 << 24  # elements; more than this is given back after the call
 _own = threading.local()
-_held: Any = WeakTensorKeyDictionary()
+_held: dict[int, tuple[weakref.ref[Tensor], Held]] = {}  # by the weight's identity
 
 
 def readable(tensor: Tensor) -> Tensor:
@@ -44,20 +43,20 @@ def scratch(name: str, rows: int, width: int, like: Tensor) -> Tensor:
     count = rows * width
     if count > _LARGEST_SCRATCH:
         return like.new_empty(rows, width)
-    key = f"{name} {like.dtype}"
-    memory: Tensor | None = getattr(_own, key, None)
-    if memory is None or memory.numel() < count:
-        memory = like.new_empty(count)
-        setattr(_own, key, memory)
-    return memory[:count].view(rows, width)
+    kept: dict[tuple[str, torch.dtype], Tensor] = _own.__dict__.setdefault("scratch", {})
+    key = name, like.dtype
+    if key not in kept or kept[key].numel() < count:
+        kept[key] = like.new_empty(count)
+    return kept[key][:count].view(rows, width)
 
 
 def held_by(weight: Tensor) -> Held:
     """Panels that live as long as a weight does, for calls without gradients."""
-    if weight not in _held:
-        _held[weight] = {}
-    held: Held = _held[weight]
-    return held
+    key = id(weight)
+    found = _held.get(key)
+    if found is None or found[0]() is not weight:
+        found = _held[key] = weakref.ref(weight, lambda _: _held.pop(key, None)), {}
+    return found[1]
 
 
 def address(tensor: Tensor | None) -> int:
