@@ -65,7 +65,7 @@ def cases(options: Options) -> list[Case]:
     """All ways, each with its numbers of prompts."""
     found: list[Case] = []
     for name, way in WAYS.items():
-        steps = _SHORT if options.quick else 100
+        steps = _SHORT if options.quick else 200
         found += options.cases("decode", cells=(name,), modes=("infer",), hidden=(512,), batch=way.batch, steps=steps)
     return [replace(case, steps=options.steps or _SHORT) if case.batch > 1 else case for case in found]
 

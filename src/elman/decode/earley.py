@@ -28,6 +28,7 @@ class Rules:
         begin, end: by rule.
         rule: of each state.
         needs: of each state, units at least to the end of its rule; FAR where no tokens write that.
+        reached: of each state, those behind it without a unit where something can happen.
     """
 
     def __init__(self, source: str, spelling: Spelling) -> None:
@@ -43,6 +44,10 @@ class Rules:
         units = np.array(sorted({unit for units in spelling.units for unit in units}), np.int64)
         self.edges = [[e for e in edges if _written(units, e[0], e[1])] for edges in self.nfa.edges]
         self.needs = self._shortest()
+        closures = [self.nfa.closure({state}) for state in range(len(self.nfa.free))]
+        self.reached = [
+            [s for s in closure if self.edges[s] or self.nfa.names[s] or s in self.ends] for closure in closures
+        ]
 
     def _shortest(self) -> list[int]:
         needs = [0 if state in self.ends else FAR for state in range(len(self.nfa.free))]
@@ -78,12 +83,11 @@ class EarleySet:
         self.waiting: dict[str, list[Item]] = {}
         self._completed: set[str] = set()
         self._items: set[Item] = set()
-        self._agenda = list(kernel)
+        self._agenda: list[Item] = []
+        for state, origin in kernel:
+            self._add(state, origin)
         while self._agenda:
-            item = self._agenda.pop()
-            if item not in self._items:
-                self._items.add(item)
-                self._visit(item)
+            self._visit(*self._agenda.pop())
         self.accepted = (rules.end[rules.first], ROOT) in self._items
         self._after = self._what_follows()
         self.edges = [
@@ -98,21 +102,29 @@ class EarleySet:
         ]
         self.need = 0 if self.accepted else min((1 + need for _, _, _, need in self.edges), default=FAR)
 
-    def _visit(self, item: Item) -> None:
-        (state, origin), rules = item, self._rules
-        self._agenda += [(target, origin) for target in rules.nfa.free[state]]
+    def _add(self, state: int, origin: int) -> None:
+        for reached in self._rules.reached[state]:
+            item = reached, origin
+            if item not in self._items:
+                self._items.add(item)
+                self._agenda.append(item)
+
+    def _visit(self, state: int, origin: int) -> None:
+        rules = self._rules
         for name, target in rules.nfa.names[state]:
             self.waiting.setdefault(name, []).append((target, origin))
-            self._agenda.append((rules.begin[name], HERE))
+            self._add(rules.begin[name], HERE)
             if name in self._completed:
-                self._agenda.append((target, origin))
+                self._add(target, origin)
         if state in rules.ends:
             name = rules.rule[state]
             if origin == HERE:
                 self._completed.add(name)
-                self._agenda += self.waiting.get(name, [])
+                for target, before in list(self.waiting.get(name, ())):
+                    self._add(target, before)
             elif origin != ROOT:
-                self._agenda += [(t, origin if o == HERE else o) for t, o in self._sets[origin].waiting.get(name, [])]
+                for target, before in self._sets[origin].waiting.get(name, ()):
+                    self._add(target, origin if before == HERE else before)
 
     def _what_follows(self) -> dict[str, int]:
         """For each rule that began here: units needed behind it at least."""

@@ -56,6 +56,7 @@ class Recogniser:
         self._sets: list[EarleySet] = []
         self._number: dict[frozenset[Item], int] = {}
         self._next: dict[tuple[int, int], int] = {}
+        self._ranges: dict[tuple[int, int], Integers] = {}
         self._needs: dict[int, Integers] = {}
         self._free: dict[int, tuple[int, Booleans]] = {}
         self._fits_in: dict[tuple[int, int], bool] = {}
@@ -135,13 +136,19 @@ class Recogniser:
         if state not in self._needs:
             needs = np.full(len(self._units), FAR)
             for low, high, _, need in self._sets[state].edges:
-                tokens = self._single[(self._unit >= low) & (self._unit <= high)]
+                tokens = self._writing(low, high)
                 needs[tokens] = np.minimum(needs[tokens], need)
             for token in self._longer:
                 after = self._behind(state, token)
                 needs[token] = self._sets[after].need if after >= 0 else FAR
             self._needs[state] = needs
         return self._needs[state]
+
+    def _writing(self, low: int, high: int) -> Integers:
+        """The tokens of a single unit in this range."""
+        if (low, high) not in self._ranges:
+            self._ranges[low, high] = self._single[(self._unit >= low) & (self._unit <= high)]
+        return self._ranges[low, high]
 
     def _fitting(self, state: int, room: int) -> Booleans:
         """For each token, whether `room` more can bring the text to an end."""
