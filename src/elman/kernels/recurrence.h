@@ -17,7 +17,7 @@
 namespace elman {
 namespace {
 
-constexpr int kLaneChunk = 48;  // lanes that walk together: their rows stay in the second-level cache
+constexpr int kLaneChunk = 64;  // lanes that walk together: their rows stay in the second-level cache
 constexpr int kRowChunk = 192;  // rows of a program without steps
 
 template <class T, class F>
