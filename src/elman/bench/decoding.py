@@ -143,7 +143,7 @@ class Decoder:
 
     def beside(self, name: str) -> Side:
         """Our own peer of this name."""
-        others = {UNCONSTRAINED: (1, Decode(max_length=self._case.steps, **_SAMPLE))}
+        others = {UNCONSTRAINED: (self._case.batch, Decode(max_length=self._case.steps, **_SAMPLE))}
         others[STREAMS] = self.streams, Decode(max_length=self._case.steps)
         if name == STEPS:
             return Side(self._steps, self._case.steps * self.streams, self._read_again)
