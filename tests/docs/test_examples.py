@@ -15,7 +15,8 @@ SMALL = ["--steps", "2", "--hidden", "8", "--batch", "2", "--chunk", "8"]
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/quickstart.md", "docs/cells.md", "docs/memory.md", "docs/decoding.md"]
+    "page",
+    ["README.md", "docs/quickstart.md", "docs/cells.md", "docs/memory.md", "docs/bfloat16.md", "docs/decoding.md"],
 )
 def test_examples_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     (tmp_path / "book.txt").write_text("It was a dark and stormy night. " * 40, "utf-8")

@@ -32,6 +32,8 @@ class OnnxLayer:
         self.states = _STATES[module.mode.partition("_")[0]] if states else ()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        # Between its runs its threads must not hold the cores that the other side is measured on.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
             _model(module, self.states).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Protocol
 
 import numpy as np
 
@@ -51,22 +50,6 @@ class Alphabet:
     def of_tokens(self) -> list[list[int]]:
         """The symbols of each token."""
         return [np.searchsorted(self.units, units).tolist() for units in self.spelling.units]
-
-
-class OverText(Protocol):
-    """A constraint on characters."""
-
-    def over_text(self, alphabet: Alphabet, /) -> Automaton:
-        """Its automaton."""
-        ...
-
-
-class OverTokens(Protocol):
-    """A constraint on tokens."""
-
-    def over_tokens(self, size: int, /) -> Automaton:
-        """Its automaton."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -129,15 +129,14 @@ class Drawing:
         assert self._uniforms is not None
         scores = apply_all(self._filters, scores)
         below = np.add.accumulate(np.exp(scores), axis=1)
-        if not self._plain and np.minimum.reduce(below[:, -1]) < _SMALL:
+        total = below[:, -1]
+        if not self._plain and np.minimum.reduce(total) < _SMALL:
             scores = np.where(below[:, -1:] < _SMALL, normalised(scores), scores)
             below = np.add.accumulate(np.exp(scores), axis=1)
-        total = below[:, -1]
+            total = np.maximum(below[:, -1], _SMALL)
         tokens = (below > (self._uniforms.next() * total)[:, None]).argmax(axis=1)
         chances = scores[self._rows, tokens]
-        if not self._plain:
-            chances = chances - np.log(np.maximum(total, _SMALL))
-        return tokens, chances
+        return tokens, chances if self._plain else chances - np.log(total)
 
     def _stick(self, impossible: Booleans) -> None:
         codes = np.zeros(len(impossible), np.int64)

@@ -112,7 +112,7 @@ class Engine:
         if self.force is not None:
             moved = self.force.advance(live.constraint, tokens)
             live.constraint = moved if stopped is None else np.where(stopped[:, None], live.constraint, moved)
-            if (ended := self.force.ended(live.constraint, live.length)).any():
+            if np.count_nonzero(ended := self.force.ended(live.constraint, live.length)):
                 codes = np.zeros(len(live), np.int64) if codes is None else codes
                 codes[ended] = CONSTRAINT
                 codes[self.force.stopped(live.constraint)] = STOP_STRING

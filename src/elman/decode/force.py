@@ -107,7 +107,8 @@ class Tables:
         """See `Part`."""
         after = length + 1
         if after >= self._least and self._limit - after >= self._farthest:
-            return np.take(self._free, states, axis=0)
+            free: Booleans = self._free.take(states, axis=0)
+            return free
         following = self._next[states]
         allowed: Booleans = self._alive(after)[following] & (following != DEAD)
         return allowed
@@ -116,7 +117,7 @@ class Tables:
         """See `Part`."""
         if length + 1 < self._least:
             return np.zeros((len(states), self._next.shape[1]), bool)
-        return np.take(self._ends, states, axis=0)
+        return self._ends.take(states, axis=0)
 
     def accepting(self, states: Integers) -> Booleans:
         """See `Part`."""

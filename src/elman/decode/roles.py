@@ -5,7 +5,7 @@ V is the vocabulary size, B the number of sequences side by side. Scores are nat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -90,14 +90,3 @@ def log_softmax(logits: NDArray[Any]) -> Floats:
     x -= np.maximum.reduce(x, axis=1, keepdims=True)
     x -= np.log(np.add.reduce(np.exp(x), axis=1, keepdims=True))
     return x
-
-
-def select_rows(array: NDArray[Any], parents: Integers) -> NDArray[Any]:
-    """Rows of an array by index, as a copy."""
-    return np.take(array, parents, axis=0)
-
-
-def pieces(rows: Sequence[int]) -> list[Integers]:
-    """The index ranges of batches of these sizes that lie one after another."""
-    ends = np.cumsum(rows)
-    return [np.arange(end - size, end) for size, end in zip(rows, ends, strict=True)]

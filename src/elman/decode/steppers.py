@@ -28,7 +28,7 @@ class Arrays:
 
     def select(self, parents: Integers) -> Arrays:
         """Rows of every array."""
-        return Arrays({name: np.take(array, parents, axis=0) for name, array in self.arrays.items()})
+        return Arrays({name: array.take(parents, axis=0) for name, array in self.arrays.items()})
 
     def join(self, others: Sequence[Arrays]) -> Arrays:
         """These rows and others after them."""

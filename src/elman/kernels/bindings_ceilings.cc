@@ -1,5 +1,5 @@
 // The loops of ceilings.h, each on a team of threads. Times are taken in Python.
-#include "bindings_ceilings.h"
+#include "bindings_common.h"
 
 #include <atomic>
 

@@ -11,7 +11,7 @@ from elman.errors import ConfigError, DtypeError, ShapeError
 from elman.nn._chunks import losses_and_gradients
 from elman.nn._memory import widened
 from elman.nn.batch import TOKENS
-from elman.nn.linear import Linear, linear_path
+from elman.nn.linear import Linear, product_path
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -43,7 +43,7 @@ def linear_cross_entropy(
     _check_options(reduction, label_smoothing)
     _check(input, weight, bias, targets)
     rows, ids = input.reshape(-1, input.shape[-1]), targets.reshape(-1).to(torch.int64)
-    options, path = (reduction, ignore_index, label_smoothing), linear_path(input, weight, bias)
+    options, path = (reduction, ignore_index, label_smoothing), product_path(input, weight, bias)
     if path.bfloat16:
         rows, weight, bias = widened(rows), widened(weight), None if bias is None else widened(bias)
     if path.name == "reference":

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elman.kernels import Weight, linear_for
 from elman.nn._library import operation
-from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of, widened
+from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of
 from elman.nn.path import Path, choose_path
 from elman.nn.plans import DENSE, bind
 from elman.nn.spec import precision_of
@@ -44,22 +44,24 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     fits = input.dim() >= 1 and weight.dim() == 2 and input.shape[-1] == weight.shape[1]
     fits = fits and (bias is None or bias.shape == weight.shape[:1])  # torch says in its own words what does not
-    path = linear_path(input, weight, bias) if fits else None
-    if path is None or path.name != "fused":
+    if not fits or linear_path(input, weight, bias).name != "fused":
         return torch.nn.functional.linear(input, weight, bias)
-    shape = (*input.shape[:-1], weight.shape[0])
-    if path.bfloat16:
-        input, weight, bias = widened(input), widened(weight), None if bias is None else widened(bias)
     rows = input.reshape(-1, input.shape[-1])
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (input, weight, bias)):
-        output = _Linear.apply(rows, weight, bias, path.bfloat16)  # type: ignore[no-untyped-call]
+        output = _Linear.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
     else:
-        output = _forward(rows, weight, bias, True, path.bfloat16)
-    return output.reshape(shape).to(path.output or output.dtype)  # type: ignore[no-any-return]
+        output = _forward(rows, weight, bias, True)
+    return output.reshape(*input.shape[:-1], weight.shape[0])  # type: ignore[no-any-return]
 
 
 def linear_path(input: Tensor, weight: Tensor, bias: Tensor | None) -> Path:
     """The path of a linear layer with these tensors."""
+    path = product_path(input, weight, bias)
+    return Path("reference", "torch's own products in bfloat16 are as fast") if path.bfloat16 else path
+
+
+def product_path(input: Tensor, weight: Tensor, bias: Tensor | None) -> Path:
+    """What the kernels' linear layer could do with these tensors."""
     if 0 in weight.shape:
         return Path("reference", "the layer has a size of 0")
     return choose_path([input, weight, bias])
@@ -69,40 +71,36 @@ class _Linear(torch.autograd.Function):
     """The product with its gradients; differentiated twice, these are torch's products."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, bfloat16: bool) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Run, and keep the factors."""
         ctx.save_for_backward(rows, weight)
-        ctx.bfloat16 = bfloat16
-        return _forward(rows, weight, bias, False, bfloat16)  # type: ignore[no-any-return]
+        return _forward(rows, weight, bias, False)  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of rows, weight and bias."""
         rows, weight = ctx.saved_tensors
-        wanted = list(ctx.needs_input_grad[:3])
-        if torch.is_grad_enabled():
-            found = [d @ weight, d.T @ rows, d.sum(0)]
-        else:
-            found = _backward(rows, weight, d, wanted, ctx.bfloat16)
-        return *(g if want else None for g, want in zip(found, wanted, strict=True)), None
+        wanted = list(ctx.needs_input_grad)
+        found = [d @ weight, d.T @ rows, d.sum(0)] if torch.is_grad_enabled() else _backward(rows, weight, d, wanted)
+        return tuple(g if want else None for g, want in zip(found, wanted, strict=True))
 
 
-def _run(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool, bfloat16: bool) -> Tensor:
+def _run(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool) -> Tensor:
     """With `hold`, the weights as they are laid out are kept for the next call, as long as no element changes."""
     held, threads = held_by(weight) if hold else None, torch.get_num_threads()
     rows, weight, bias = in_rows(rows), readable(weight), in_one_piece(bias)
-    layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, precision_of(weight.dtype, bfloat16))
+    layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, precision_of(weight.dtype))
     output = rows.new_empty(len(rows), weight.shape[0])
     packed = layer.pack(place_of(weight), address(bias), threads, held)
     layer.forward(packed, rows_of(rows), rows_of(output), len(rows), threads)
     return output
 
 
-def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool], bfloat16: bool) -> list[Tensor]:
+def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool]) -> list[Tensor]:
     """Gradients of rows, weight and bias; an empty tensor where none is wanted."""
     rows, weight, d, threads = in_rows(rows), readable(weight), in_rows(d), torch.get_num_threads()
-    layer = linear_for(weight.shape[1], weight.shape[0], False, precision_of(weight.dtype, bfloat16))
-    d_rows, d_weight, d_bias = gradients = _run_back_fake(rows, weight, d, wanted, bfloat16)
+    layer = linear_for(weight.shape[1], weight.shape[0], False, precision_of(weight.dtype))
+    d_rows, d_weight, d_bias = gradients = _run_back_fake(rows, weight, d, wanted)
     if wanted[0]:
         layer.input_gradient(
             layer.pack_transposed(place_of(weight), threads), rows_of(d), rows_of(d_rows), len(rows), threads
@@ -115,11 +113,11 @@ def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool], b
     return gradients
 
 
-def _run_fake(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool, bfloat16: bool) -> Tensor:
+def _run_fake(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool) -> Tensor:
     return rows.new_empty(rows.shape[0], weight.shape[0])
 
 
-def _run_back_fake(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool], bfloat16: bool) -> list[Tensor]:
+def _run_back_fake(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool]) -> list[Tensor]:
     shapes = (rows.shape, weight.shape, weight.shape[:1])
     return [weight.new_empty(shape if want else 0) for shape, want in zip(shapes, wanted, strict=True)]
 
@@ -129,11 +127,9 @@ def place_of(matrix: Tensor) -> Weight:
     return Weight(matrix.data_ptr(), matrix.stride(0), matrix.stride(1))
 
 
-_forward = operation(
-    "linear(Tensor rows, Tensor weight, Tensor? bias, bool hold, bool bfloat16) -> Tensor", _run, _run_fake
-)
+_forward = operation("linear(Tensor rows, Tensor weight, Tensor? bias, bool hold) -> Tensor", _run, _run_fake)
 _backward = operation(
-    "linear_backward(Tensor rows, Tensor weight, Tensor d, bool[] wanted, bool bfloat16) -> Tensor[]",
+    "linear_backward(Tensor rows, Tensor weight, Tensor d, bool[] wanted) -> Tensor[]",
     _run_back,
     _run_back_fake,
 )

@@ -132,7 +132,7 @@ _SPECS: dict[str, LayerSpec] = {}
 _BFLOAT16 = " bfloat16"
 
 
-def precision_of(dtype: torch.dtype, bfloat16: bool) -> Precision:
+def precision_of(dtype: torch.dtype, bfloat16: bool = False) -> Precision:
     """The precision of memory of this element type, factors rounded or not."""
     if dtype == torch.float64:
         return Precision.FLOAT64

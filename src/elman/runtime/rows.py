@@ -40,7 +40,7 @@ class RowState:
 
     def select(self, parents: NDArray[np.int64]) -> RowState:
         """The states of some sequences, in the order asked for."""
-        return RowState([np.take(array, parents, axis=0) for array in self.arrays])
+        return RowState([array.take(parents, axis=0) for array in self.arrays])
 
     def join(self, others: Sequence[RowState]) -> RowState:
         """These sequences and others after them."""
