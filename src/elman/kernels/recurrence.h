@@ -17,8 +17,9 @@
 namespace elman {
 namespace {
 
-constexpr int kLaneChunk = 64;  // lanes that walk together: their rows stay in the second-level cache
-constexpr int kRowChunk = 192;  // rows of a program without steps
+constexpr int kLaneChunk = 64;             // lanes that walk together, or more of them if a step's rows fit in
+constexpr size_t kStepBytes = 512 * 1024;  // half of a second-level cache
+constexpr int kRowChunk = 192;              // rows of a program without steps
 
 template <class T, class F>
 class Worker {
@@ -172,6 +173,15 @@ private:
     T* sums_;  // [sum][lane][width of a vector]
 };
 
+// Lanes that walk together. Where rows are short, many: rows of one step lie side by side, and are read in long streams.
+template <class T>
+int lane_chunk(const Program& program) {
+    size_t bytes = 1;
+    for (int k = 0; k < program.arrays; ++k)
+        if (program.array[k].kind != Kind::kVector) bytes += sizeof(T) * program.array[k].size;
+    return bytes * kLaneChunk < kStepBytes ? static_cast<int>(kStepBytes / bytes) : kLaneChunk;
+}
+
 template <class T, class F>
 void run(const Run<T>& run, int index, int count) {
     if (!run.plan) {
@@ -185,8 +195,8 @@ void run(const Run<T>& run, int index, int count) {
     const int stride = run.meeting ? 1 : count, first = run.meeting ? 0 : index;
     const int mine = static_cast<int>(ceil_div(run.plan->lane_count - first, stride));
     if (mine <= 0) return;
-    Worker<T, F> worker(run, mine < kLaneChunk ? mine : kLaneChunk, index, count);
-    const int chunks = static_cast<int>(ceil_div(mine, kLaneChunk));
+    const int most = lane_chunk<T>(*run.program), chunks = static_cast<int>(ceil_div(mine, most));
+    Worker<T, F> worker(run, mine < most ? mine : most, index, count);
     for (int c = 0; c < chunks; ++c) {
         const int begin = static_cast<int>(share(mine, chunks, c)), end = static_cast<int>(share(mine, chunks, c + 1));
         worker.walk(first + begin * stride, stride, end - begin);
