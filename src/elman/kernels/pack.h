@@ -10,14 +10,17 @@
 namespace elman {
 namespace {
 
-constexpr int kRunVectors = 32;              // vectors that an operation goes over where no tile decides it
+// Vectors in a block of units, by its chains: so many that these fill a tile of four vectors (one of three where there are three
+// chains), and no more, because the panels of a block stay in the cache while all lanes go over it.
+constexpr int kBlockVectors[] = {4, 4, 2};
+constexpr int kRunVectors = 32;             // vectors that an operation goes over where no tile decides it
 constexpr size_t kPanelBytes = 512 * 1024;  // panels of a block, which all lanes read: half of a second-level cache
 
 // How a phase is cut: units into blocks for the tiles, these into what its code runs over; lanes into groups.
 template <class T, class F>
 void shape(Phase& phase) {
     const int most = static_cast<int>(ceil_div(phase.size, Vector<T>::width));
-    const int wanted = phase.chains == 0 ? 4 : phase.chains == 1 ? 4 : phase.chains == 2 ? 2 : 1;
+    const int wanted = phase.chains < 3 ? kBlockVectors[phase.chains] : 1;
     phase.vectors = wanted < most ? wanted : most;
     size_t bytes = 1;
     for (int l = 0; l < phase.links; ++l)
