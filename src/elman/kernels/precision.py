@@ -16,6 +16,13 @@ class Precision(IntEnum):
     FLOAT64 = 1
     BFLOAT16 = 2
 
+    @classmethod
+    def of(cls, is_double: bool, bfloat16: bool = False) -> Precision:
+        """That of memory in float64, or in float32 with the factors of products rounded or not."""
+        if is_double:
+            return cls.FLOAT64
+        return cls.BFLOAT16 if bfloat16 else cls.FLOAT32
+
     @property
     def is_double(self) -> bool:
         """Whether memory is float64."""

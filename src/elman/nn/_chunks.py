@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from elman.errors import ShapeError
-from elman.kernels import linear_for
+from elman.kernels import Precision, linear_for
 from elman.nn._library import operation
 from elman.nn._memory import address, in_one_piece, in_rows, readable, rows_of, scratch
 from elman.nn.linear import place_of
 from elman.nn.plans import DENSE, bind
-from elman.nn.spec import precision_of
 
 CHUNK = 1 << 22  # logits of a chunk, about: 16 MiB in float32
 LEAST_ROWS, MOST_ROWS = 256, 4096  # of a chunk: with fewer, the gradient of the weights is bound by memory
@@ -71,7 +70,7 @@ class _Head:
         self, rows: Tensor, weight: Tensor, bias: Tensor | None, wanted: Sequence[bool], bfloat16: bool
     ) -> None:
         self.rows, self.wanted, self.threads = rows, wanted, torch.get_num_threads()
-        precision = precision_of(weight.dtype, bfloat16)
+        precision = Precision.of(weight.dtype == torch.float64, bfloat16)
         self.layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, precision)
         self.most = min(chunk_rows(self.layer.rows), len(rows))
         self.count = 0  # rows of the chunk

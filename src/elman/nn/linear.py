@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.kernels import Weight, linear_for
+from elman.kernels import Precision, Weight, linear_for
 from elman.nn._library import operation
 from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of
 from elman.nn.path import Path, choose_path
 from elman.nn.plans import DENSE, bind
-from elman.nn.spec import precision_of
 
 
 class Linear(torch.nn.Linear):
@@ -89,7 +88,7 @@ def _run(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool) -> Tenso
     """With `hold`, the weights as they are laid out are kept for the next call, as long as no element changes."""
     held, threads = held_by(weight) if hold else None, torch.get_num_threads()
     rows, weight, bias = in_rows(rows), readable(weight), in_one_piece(bias)
-    layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, precision_of(weight.dtype))
+    layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, Precision.of(weight.dtype == torch.float64))
     output = rows.new_empty(len(rows), weight.shape[0])
     packed = layer.pack(place_of(weight), address(bias), threads, held)
     layer.forward(packed, rows_of(rows), rows_of(output), len(rows), threads)
@@ -99,7 +98,7 @@ def _run(rows: Tensor, weight: Tensor, bias: Tensor | None, hold: bool) -> Tenso
 def _run_back(rows: Tensor, weight: Tensor, d: Tensor, wanted: Sequence[bool]) -> list[Tensor]:
     """Gradients of rows, weight and bias; an empty tensor where none is wanted."""
     rows, weight, d, threads = in_rows(rows), readable(weight), in_rows(d), torch.get_num_threads()
-    layer = linear_for(weight.shape[1], weight.shape[0], False, precision_of(weight.dtype))
+    layer = linear_for(weight.shape[1], weight.shape[0], False, Precision.of(weight.dtype == torch.float64))
     d_rows, d_weight, d_bias = gradients = _run_back_fake(rows, weight, d, wanted)
     if wanted[0]:
         layer.input_gradient(

@@ -90,7 +90,7 @@ class LayerSpec:
         """The kernels for memory of float32 or float64, on the instruction set in use."""
         key = dtype, isa()
         if key not in self._engines:
-            self._engines[key] = engine_for(self.graph, self.sizes, precision_of(dtype, self.bfloat16))
+            self._engines[key] = engine_for(self.graph, self.sizes, Precision.of(dtype == torch.float64, self.bfloat16))
         return self._engines[key]
 
     def member(self, name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -130,13 +130,6 @@ def _members(spec: LayerSpec, index: int, address: int, item: int, strides: tupl
 
 _SPECS: dict[str, LayerSpec] = {}
 _BFLOAT16 = " bfloat16"
-
-
-def precision_of(dtype: torch.dtype, bfloat16: bool = False) -> Precision:
-    """The precision of memory of this element type, factors rounded or not."""
-    if dtype == torch.float64:
-        return Precision.FLOAT64
-    return Precision.BFLOAT16 if bfloat16 else Precision.FLOAT32
 
 
 def key_with(key: str, bfloat16: bool) -> str:

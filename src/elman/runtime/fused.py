@@ -32,7 +32,7 @@ class FusedLayer:
     def __init__(self, graph: Graph, sizes: Mapping[str, int], tensors: Mapping[str, Array]) -> None:
         self.graph, self.sizes = graph, dict(sizes)
         self.dtype = next(iter(tensors.values())).dtype
-        bound = engine_for(graph, sizes, Precision.FLOAT64 if self.dtype == np.float64 else Precision.FLOAT32)
+        bound = engine_for(graph, sizes, Precision.of(self.dtype == np.float64))
         self.inference: Forward = bound.inference
         self._parameters = parameters_of(graph, sizes, tensors)
         self._parameters |= evaluate.derive(bound.recurrence.lowered, np, self._parameters, sizes)

@@ -64,8 +64,7 @@ class _Head:
     def __init__(self, weight: Array, bias: Array) -> None:
         self.size, self.dtype = len(weight), weight.dtype
         self._kept = weight, bias
-        precision = Precision.FLOAT64 if self.dtype == np.float64 else Precision.FLOAT32
-        self._linear = linear_for(weight.shape[1], self.size, True, precision)
+        self._linear = linear_for(weight.shape[1], self.size, True, Precision.of(self.dtype == np.float64))
         row, column = (stride // weight.itemsize for stride in weight.strides)
         place = Weight(weight.ctypes.data, row, column)
         self._packed = self._linear.pack(place, bias.ctypes.data, default_threads())
