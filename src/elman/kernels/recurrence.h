@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kLaneChunk = 64;             // lanes that walk together, or more of them if a step's rows fit in
 constexpr size_t kStepBytes = 512 * 1024;  // half of a second-level cache
-constexpr int kRowChunk = 192;              // rows of a program without steps
+constexpr int kRowChunk = 192;             // rows of a program without steps
 
 template <class T, class F>
 class Worker {

@@ -43,9 +43,9 @@ public:
                 for (int l = 0; l < phase.links; l += joined(phase, l))
                     for (int t = 0; t < split(phase, l).tiles; ++t, ++tile) {
                         *tile = {split(phase, l).width(t), joined(phase, l), stretch, {}, {}};
-                        place(*tile, phase, phase.link[l], block, t, edges);
+                        place(*tile, phase, l, block, t, edges);
                         for (int j = l; j < l + tile->stretches; ++j)
-                            *stretch++ = {sources.rows(phase, j, lanes), panel(phase, phase.link[j], block, t), factors<F>(phase.link[j].depth)};
+                            *stretch++ = {sources.rows(phase, j, lanes), panel(phase, j, block, t), factors<F>(phase.link[j].depth)};
                     }
         }
     }
@@ -91,19 +91,18 @@ private:
         return tiles;
     }
 
-    const F* panel(const Phase& phase, const Link& link, int block, int t) const {
-        const TileSplit split(link.products * phase.vectors);
+    const F* panel(const Phase& phase, int l, int block, int t) const {
+        const Link& link = phase.link[l];
         return static_cast<const F*>(run_.panels[link.panel]) + block_panel<T, F>(phase, link) * block +
-               static_cast<ptrdiff_t>(factors<F>(link.depth)) * split.begin(t) * Vector<T>::width;
+               static_cast<ptrdiff_t>(factors<F>(link.depth)) * split(phase, l).begin(t) * Vector<T>::width;
     }
 
     // Where tile t of a block begins and ends.
-    void place(Tile& tile, const Phase& phase, const Link& link, int block, int t, T* edges) const {
+    void place(Tile& tile, const Phase& phase, int l, int block, int t, T* edges) const {
         constexpr int width = Vector<T>::width;
-        const TileSplit split(link.products * phase.vectors);
         for (int j = 0; j < tile.vectors; ++j) {
-            const int at = split.begin(t) + j;
-            const Product& product = link.product[at / phase.vectors];
+            const int at = split(phase, l).begin(t) + j;
+            const Product& product = phase.link[l].product[at / phase.vectors];
             const int unit = (block * phase.vectors + at % phase.vectors) * width;
             tile.out[j] = registers_ + static_cast<ptrdiff_t>(product.chain) * kMaxLanes * width_ + unit % code_units<T>(phase);
             tile.begin[j] = {tile.out[j], width_};
