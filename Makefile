@@ -6,7 +6,7 @@ INSTALL := $(PY) -m pip install -q --disable-pip-version-check -c constraints.tx
 ARGS ?=
 
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja
-BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/elman/kernels/*.cc src/elman/kernels/*.h)
+BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/elman/kernels/native/*/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

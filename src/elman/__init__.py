@@ -10,10 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import elman.baselines as baselines
     import elman.bench as bench
     import elman.cells as cells
     import elman.cli as cli
+    import elman.codec as codec
     import elman.compare as compare
+    import elman.data as data
     import elman.decode as decode
     import elman.emit as emit
     import elman.equations as equations
@@ -52,11 +55,14 @@ __all__ = [
     "EquationError",
     "abs",
     "accelerate",
+    "baselines",
     "bench",
     "cell",
     "cells",
     "cli",
+    "codec",
     "compare",
+    "data",
     "decode",
     "emit",
     "equations",

@@ -20,7 +20,7 @@ from elman.decode import Regex
 from elman.equations import evaluate
 from elman.errors import ConfigError
 from elman.kernels import default_threads
-from elman.nn.path import Path
+from elman.nn.paths.choice import Path
 from tests.bench.cases import CEILINGS, case
 
 ONNX = ["onnxruntime"] if find_spec("onnxruntime") and find_spec("onnx") else []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from elman.decode.archive import MAGIC
+from elman.codec.archive import MAGIC
 from elman.formats import model_file
 from tests.cli.conftest import Program
 from tests.decode import small

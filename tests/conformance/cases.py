@@ -162,7 +162,7 @@ def by_reference() -> Iterator[None]:
     way = Path("reference", "a test wants it")
     kernels = AssertionError("the kernels ran in place of the evaluator")
     try:
-        fused = patch("elman.nn._buffers.forward", side_effect=kernels)
+        fused = patch("elman.nn.paths._buffers.forward", side_effect=kernels)
         with patch("elman.nn.recurrent.choose_path", return_value=way) as chosen, fused:
             yield
         assert chosen.called, "nobody asked for the path"

@@ -13,7 +13,7 @@ from elman import cell as equations
 from elman import tanh
 from elman.errors import ConfigError, ShapeError
 from elman.kernels import Forward
-from elman.nn.fused import forward
+from elman.nn.paths.fused import forward
 from elman.nn.plans import BATCH_FIRST, DENSE, RAGGED, PlanSpec
 from elman.sequences import Ragged
 from tests.conformance.cases import (

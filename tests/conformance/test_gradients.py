@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence
 
-from elman.nn.fused import forward
+from elman.nn.paths.fused import forward
+from elman.nn.paths.reference import reference
 from elman.nn.plans import RAGGED, PlanSpec
-from elman.nn.reference import reference
 from elman.sequences import Ragged
 from tests.conformance.cases import (
     CELLS,

@@ -11,10 +11,10 @@ import numpy as np
 
 from elman import cells
 from elman.cells.layout import layout
+from elman.data import Vocabulary
 from elman.decode import CallableStepper, ModelStepper, Spelling, TableStepper
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.runtime import Model
-from elman.sequences import Vocabulary
 
 LETTERS = "abcdef"
 

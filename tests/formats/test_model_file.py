@@ -8,11 +8,11 @@ import pytest
 
 from elman import cells
 from elman.cells.layout import layout
+from elman.data import Vocabulary
 from elman.equations import cell, tanh
 from elman.errors import FormatError
 from elman.formats import safetensors
 from elman.formats.model_file import LayerSpec, ModelFile, load, save
-from elman.sequences import Vocabulary
 
 SIZE = {"D": 3, "H": 4, "P": 2}
 

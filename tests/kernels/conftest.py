@@ -32,7 +32,7 @@ def build(root, tmp_path_factory) -> Build:
     compiler = shutil.which("c++")
     if compiler is None:
         pytest.skip("no C++ compiler (c++) on PATH")
-    kernels = root / "src" / "elman" / "kernels"
+    kernels = root / "src" / "elman" / "kernels" / "native"
     built: dict[tuple[str, ...], Path] = {}
 
     def make(source: str, *kernel_sources: str, flags: tuple[str, ...] = ()) -> Path:
@@ -63,6 +63,6 @@ def isa_flags(root) -> dict[str, tuple[str, ...]]:
 @pytest.fixture(scope="session")
 def available(build) -> list[str]:
     """The instruction sets that this machine runs, narrowest first."""
-    program = build("dispatch_check.cc", "dispatch.cc")
+    program = build("dispatch_check.cc", "host/dispatch.cc")
     done = subprocess.run([str(program)], capture_output=True, text=True, check=True, env={})
     return json.loads(done.stdout)["available"]

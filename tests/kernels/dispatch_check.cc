@@ -1,5 +1,5 @@
 // Prints as JSON what dispatch.h offers, and what comes of selecting each argument in turn. The tables are names only.
-#include "dispatch.h"
+#include "host/dispatch.h"
 
 #include <cstdio>
 

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "dispatch.h"
-#include "panels.h"
-#include "threads.h"
+#include "host/dispatch.h"
+#include "host/panels.h"
+#include "host/threads.h"
 
 using namespace elman;
 

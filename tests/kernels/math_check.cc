@@ -13,8 +13,8 @@
 #include <initializer_list>
 #include <limits>
 
-#include "fpenv.h"
-#include "math.h"
+#include "host/fpenv.h"
+#include "isa/math.h"
 
 namespace {
 

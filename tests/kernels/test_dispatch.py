@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def run(build):
-    program: Path = build("dispatch_check.cc", "dispatch.cc")
+    program: Path = build("dispatch_check.cc", "host/dispatch.cc")
 
     def run(*names: str, env: dict[str, str] | None = None) -> dict:
         command = [str(program), *names]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = ("threads_check.cc", "threads.cc", "openmp.cc", "pool.cc")
+SOURCES = ("threads_check.cc", "host/threads.cc", "host/openmp.cc", "host/pool.cc")
 
 
 def run(program: Path, *arguments: str, **env: str) -> str:

@@ -1,6 +1,6 @@
 // Checks vector.h: tails touch what they should and nothing else, min and max pass a NaN on, and -0 keeps its sign.
 // Exits with 0, or prints what did not hold.
-#include "vector.h"
+#include "isa/vector.h"
 
 #include <cmath>
 #include <cstdio>

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "sklearn", "matplotlib", "msgspec", "tyro", "rich", "safetensors", "onnx", "onnxruntime")
-TORCH_FREE = ("errors", "equations", "cells", "emit", "kernels", "sequences", "state", "formats", "runtime", "decode")
+TORCH_FREE = (
+    "errors", "equations", "cells", "emit", "kernels", "sequences", "data", "formats", "state", "runtime", "decode",
+    "codec",
+)  # fmt: skip
 STANDARD_LIBRARY_ONLY = {"errors", "equations", "cells", "emit"}
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from elman import cells
+from elman.data import Vocabulary
 from elman.equations import Cell
 from elman.errors import ConfigError
 from elman.formats import model_file
 from elman.models import LanguageModel, hidden_size_for, parameter_count, to_model_file
 from elman.runtime import Model
-from elman.sequences import Vocabulary
 from tests.tolerances import assert_close, assert_same_bits
 
 CELLS = [cells.get(name) for name in cells.names() if len(cells.get(name).graph.inputs) == 1]

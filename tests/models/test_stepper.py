@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from elman import cells
+from elman.data import Vocabulary
 from elman.decode import ModelStepper, Options, Spelling, decode
 from elman.errors import ConfigError, DataError, ShapeError
 from elman.models import LanguageModel
 from elman.models.language import to_model_file
 from elman.models.stepper import TorchState, TorchStepper
 from elman.runtime import Model
-from elman.sequences import Vocabulary
 from tests.tolerances import assert_close
 
 VOCABULARY = Vocabulary.characters("abcde")

@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 import elman.nn
 from elman.equations import cell, tanh
-from elman.nn import Recurrent, fused
+from elman.nn import Recurrent
+from elman.nn.paths import fused
 from elman.sequences import Ragged
 from tests.nn.layers import KINDS, LAYERS, D, H, assert_same, gradients, pair, tensors_of
 

@@ -12,11 +12,11 @@ import pytest
 import elman
 from elman import cells
 from elman.cells.layout import layout
+from elman.data import Vocabulary
 from elman.errors import ConfigError, DtypeError, FormatError, ShapeError
 from elman.formats import model_file
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.runtime import Model
-from elman.sequences import Vocabulary
 from tests.tolerances import assert_close
 
 V, H = 5, 6

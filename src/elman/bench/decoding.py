@@ -20,11 +20,11 @@ from elman.bench.contest import Contest, Refused, Results, Side
 from elman.bench.layers import Peers
 from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.data.vocabulary import Vocabulary
 from elman.decode import Grammar, ModelStepper, Output, Regex, decode
 from elman.decode import Options as Decode
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.runtime.model import Model
-from elman.sequences.vocabulary import Vocabulary
 
 STEPS, UNCONSTRAINED, STREAMS = "elman steps", "elman unconstrained", "elman 8 streams"  # ours to compare with
 CHARACTERS = "\n" + "".join(map(chr, range(32, 127)))  # V 96

@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from elman.cli.progress import say
 from elman.cli.status import ExitStatus
-from elman.decode import compress as coding
+from elman.codec import compress as coding
 from elman.errors import ConfigError, ElmanError
 from elman.formats.atomic import atomic_write
 from elman.runtime import load

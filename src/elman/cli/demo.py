@@ -12,16 +12,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from elman.baselines.ngram import NGram
 from elman.cli.progress import ProgressLine, say
 from elman.cli.status import ExitStatus
 from elman.compare import curves
-from elman.compare.ngram import NGram
 from elman.compare.novelty import known_words, longest_copy
+from elman.data.demo_text import demo_text
 from elman.decode import ModelStepper
 from elman.decode import sample as draw
 from elman.errors import ConfigError
 from elman.runtime import load
-from elman.sequences.demo_text import demo_text
 from elman.train.config import TextConfig, check
 from elman.train.data import TextData, load_text
 from elman.train.folder import RunFolder

@@ -15,11 +15,11 @@ from elman.cli.progress import say
 from elman.cli.sample_settings import SampleSettings
 from elman.cli.status import ExitStatus
 from elman.cli.targets import check_target
+from elman.data.vocabulary import Vocabulary
 from elman.decode import Decoding, ModelStepper, Options, Result, Spelling
 from elman.decode.text_stream import TextStream
 from elman.errors import ConfigError
 from elman.runtime import load
-from elman.sequences.vocabulary import Vocabulary
 
 
 def sample(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from elman.decode.constraints import Allowed, Infix, Lexicon, Prefix, Regex, Utf8
+from elman.decode.constraints.grammar import Grammar
+from elman.decode.constraints.kinds import Allowed, Infix, Lexicon, Prefix, Regex, Utf8
 from elman.decode.decoding import Decoding, decode, sample
-from elman.decode.draw import Decided
-from elman.decode.grammar import Grammar
 from elman.decode.model import ModelStepper
 from elman.decode.options import Options
 from elman.decode.rankers import Rank, UserRank
 from elman.decode.results import Carried, Output, Reason, Result
 from elman.decode.roles import Hypotheses, Ranker, State, Stepper
 from elman.decode.scoring import Scorer, score
+from elman.decode.search.draw import Decided
+from elman.decode.search.tree import Node, Tree
 from elman.decode.spelling import Spelling
 from elman.decode.steppers import CallableStepper, FusedStepper, TableStepper
 from elman.decode.text_stream import TextStream
-from elman.decode.tree import Node, Tree
 
 __all__ = [
     "Allowed", "CallableStepper", "Carried", "Decided", "Decoding", "FusedStepper", "Grammar", "Hypotheses", "Infix",

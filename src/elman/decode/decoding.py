@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from elman.decode.beam import Beam
-from elman.decode.draw import Decided, Drawing
-from elman.decode.engine import Engine
-from elman.decode.exact import Exact
 from elman.decode.options import Options
-from elman.decode.prepare import Prompt, prepare
 from elman.decode.results import Result
 from elman.decode.roles import Stepper
+from elman.decode.search.beam import Beam
+from elman.decode.search.draw import Decided, Drawing
+from elman.decode.search.engine import Engine
+from elman.decode.search.exact import Exact
+from elman.decode.search.prepare import Prompt, prepare
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
 

@@ -31,7 +31,7 @@ class Options:
             same text whatever stands beside it; so one prompt given twice is drawn from alike: ask for count=2.
         stop_tokens: any of them ends a sequence; kept in its tokens, not in its text.
         stop_strings: the text ends before any of them, wherever token boundaries lie.
-        constraints: what the text must be (`elman.decode.constraints`).
+        constraints: what the text must be (`elman.decode.constraints.kinds`).
         stop_when_accepted: end as soon as the constraints are satisfied, rather than when nothing more may come.
         temperature: of sampling; the log-probabilities are divided by it.
         top_k: draw from the k likeliest tokens; 0 is off.

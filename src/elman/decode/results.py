@@ -10,9 +10,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from elman.decode.live import Live
 from elman.decode.roles import Floats, Integers
-from elman.decode.tree import Tree
+from elman.decode.search.live import Live
+from elman.decode.search.tree import Tree
 
 
 class Reason(Enum):

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from elman.data.vocabulary import Vocabulary
 from elman.decode.roles import Integers
 from elman.errors import ConfigError, DataError
-from elman.sequences.vocabulary import Vocabulary
 
 _LONGEST = 4  # bytes of a character
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.cells.layout import layout
+from elman.data.vocabulary import Vocabulary
 from elman.equations import EquationError, Graph
 from elman.errors import FormatError
 from elman.formats import safetensors
-from elman.sequences.vocabulary import Vocabulary
 
 VERSION = 1
 IN_FOLDER = "model.safetensors"  # the name of the model in the folder of a run

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from elman.cells.layout import layout
+from elman.data.vocabulary import Vocabulary
 from elman.equations import Cell, Graph
 from elman.errors import ConfigError
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.models.sizes import layer_sizes
 from elman.nn import Linear, Recurrent
 from elman.nn.functional import linear_cross_entropy
-from elman.sequences.vocabulary import Vocabulary
 from elman.state import State
 
 INPUT_DEVIATION = 0.5  # of the first layer's input weights: a token reads one column, however many there are

@@ -9,7 +9,7 @@ from elman.nn import functional
 from elman.nn.accelerate import Report, accelerate
 from elman.nn.cross_entropy import LinearCrossEntropy
 from elman.nn.linear import Linear
-from elman.nn.path import Path
+from elman.nn.paths.choice import Path
 from elman.nn.recurrent import Recurrent
 from elman.nn.torch_layers import GRU, LSTM, RNN
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
-from elman.nn.path import FUSED_DTYPES
+from elman.nn.paths.choice import FUSED_DTYPES
 from elman.nn.torch_layers import GRU, LSTM, RNN
 
 REPLACEMENTS: dict[type[torch.nn.Module], type[torch.nn.Module]] = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from elman.kernels import Precision, Weight, linear_for
 from elman.nn._library import operation
 from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of
-from elman.nn.path import Path, choose_path
+from elman.nn.paths.choice import Path, choose_path
 from elman.nn.plans import DENSE, bind
 
 

@@ -15,8 +15,8 @@ from elman.cells.layout import TensorSlot, layout
 from elman.equations import Cell, Graph
 from elman.errors import ConfigError, DtypeError, EquationError, ShapeError
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
-from elman.nn.checkpoint import read_checkpoint
-from elman.nn.path import Path, check_precision, choose_path
+from elman.nn.paths.checkpoint import read_checkpoint
+from elman.nn.paths.choice import Path, check_precision, choose_path
 from elman.nn.spec import LayerSpec
 from elman.nn.stack import Direction, run_stack
 from elman.state import State

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from elman.nn._memory import widened
 from elman.nn.batch import Batch
-from elman.nn.checkpoint import forward
-from elman.nn.path import Path
-from elman.nn.reference import one_hot, reference
+from elman.nn.paths.checkpoint import forward
+from elman.nn.paths.choice import Path
+from elman.nn.paths.reference import one_hot, reference
 from elman.nn.spec import LayerSpec
 
 Direction = tuple[LayerSpec, list[Tensor]]
@@ -35,7 +35,7 @@ def run_stack(
         initial: for each state [layers * directions, B, size], or None.
         dropout: share of the values between layers that is zeroed.
         path: what runs, and in which numbers.
-        checkpoint: steps between the states that the kernels keep for backward, see `elman.nn.checkpoint`.
+        checkpoint: steps between the states that the kernels keep for backward, see `elman.nn.paths.checkpoint`.
     """
     values = tuple(widened(rows) for rows in batch.values) if path.bfloat16 else batch.values
     finals: list[list[Tensor]] = []

@@ -18,8 +18,8 @@ from torch.nn.utils.rnn import PackedSequence
 from elman import cells
 from elman.errors import DtypeError, ShapeError
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
-from elman.nn.checkpoint import read_checkpoint
-from elman.nn.path import Path, check_precision, choose_path, differentiating
+from elman.nn.paths.checkpoint import read_checkpoint
+from elman.nn.paths.choice import Path, check_precision, choose_path, differentiating
 from elman.nn.spec import LayerSpec
 from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged

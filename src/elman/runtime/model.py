@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from elman.data.vocabulary import Vocabulary
 from elman.equations import Graph
 from elman.errors import ConfigError
 from elman.formats import model_file
@@ -18,7 +19,6 @@ from elman.formats.model_file import IN_FOLDER, ModelFile
 from elman.runtime.fused import FusedLayer
 from elman.runtime.reference import ReferenceLayer
 from elman.runtime.stream import Stream
-from elman.sequences.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.data.demo_text import demo_text
+from elman.data.text import read_text
+from elman.data.vocabulary import Vocabulary
 from elman.errors import DataError
-from elman.sequences.demo_text import demo_text
-from elman.sequences.readers import read_text
-from elman.sequences.vocabulary import Vocabulary
 from elman.train.config import TextConfig
 
 # Lines that draw: borders and rows of tables, long rules, columns held apart by spaces. A model learns them in seconds,

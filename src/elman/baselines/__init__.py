@@ -1,0 +1,3 @@
+"""What a network must beat: n-grams, which only count."""
+
+from __future__ import annotations

@@ -1,0 +1,163 @@
+"""What a text must be. Constraints are values; a search compiles those that it is given, and they hold all at once.
+
+Each speaks of the decoded text alone, without the prompt, the stop token and the stop string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+
+import numpy as np
+
+from elman.decode.constraints import automaton as automata
+from elman.decode.constraints import nfa, regex
+from elman.decode.constraints.automaton import Automaton
+from elman.decode.constraints.pattern import LAST, Chars, Repeat
+from elman.decode.roles import Integers
+from elman.decode.spelling import Spelling
+from elman.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Alphabet:
+    """The characters, or bytes, that some token writes.
+
+    Attributes:
+        spelling: of the tokens.
+        units: [A], sorted; symbol k is unit units[k].
+    """
+
+    spelling: Spelling
+    units: Integers = field(init=False)
+
+    def __post_init__(self) -> None:
+        units = sorted({unit for units in self.spelling.units for unit in units})
+        object.__setattr__(self, "units", np.array(units, np.int64))
+
+    @property
+    def size(self) -> int:
+        """A."""
+        return len(self.units)
+
+    def symbols(self, text: str) -> list[int] | None:
+        """The symbols of a text; None if no tokens write it."""
+        units = self.spelling.units_of(text)
+        places = np.minimum(np.searchsorted(self.units, units), len(self.units) - 1)
+        return places.tolist() if np.array_equal(self.units[places], units) else None
+
+    def of_tokens(self) -> list[list[int]]:
+        """The symbols of each token."""
+        return [np.searchsorted(self.units, units).tolist() for units in self.spelling.units]
+
+
+@dataclass(frozen=True)
+class Regex:
+    """The text matches a regular expression, as a whole."""
+
+    expression: str
+
+    def __post_init__(self) -> None:
+        regex.parse(self.expression)
+
+    def over_text(self, alphabet: Alphabet) -> Automaton:
+        """By Thompson's construction."""
+        return nfa.automaton(regex.parse(self.expression), alphabet.units, alphabet.spelling.is_bytes)
+
+
+@dataclass(frozen=True)
+class Utf8:
+    """The bytes are whole characters of UTF-8. Of characters it asks nothing."""
+
+    def over_text(self, alphabet: Alphabet) -> Automaton:
+        """Every character, again and again."""
+        return nfa.automaton(Repeat(Chars(((0, LAST),)), 0, None), alphabet.units, alphabet.spelling.is_bytes)
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The text is one of the words; with a separator (one character), one or more of them with it between."""
+
+    words: tuple[str, ...]
+    separator: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.words, str) or not self.words or not all(isinstance(w, str) and w for w in self.words):
+            raise ConfigError("a lexicon needs words, none of them empty")
+        if len(self.separator) > 1 or (self.separator and any(self.separator in word for word in self.words)):
+            raise ConfigError(f"a separator is one character that stands in no word, got {self.separator!r}")
+
+    def over_text(self, alphabet: Alphabet) -> Automaton:
+        """A prefix tree of the words that can be written."""
+        written = [symbols for word in self.words if (symbols := alphabet.symbols(word)) is not None]
+        return automata.words(written, alphabet.symbols(self.separator) or (), alphabet.size)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The text begins so; given as text, or as tokens."""
+
+    start: str | tuple[int, ...]
+
+    def over_text(self, alphabet: Alphabet) -> Automaton:
+        """A chain."""
+        return automata.beginning(_written(alphabet, self.start, "the prefix"), alphabet.size)
+
+    def over_tokens(self, size: int) -> Automaton:
+        """A chain of tokens."""
+        return automata.beginning(_in_range(self.start, size, "the prefix"), size)
+
+
+@dataclass(frozen=True)
+class Infix:
+    """This stands somewhere in the text; given as text, or as tokens."""
+
+    part: str | tuple[int, ...]
+
+    def over_text(self, alphabet: Alphabet) -> Automaton:
+        """A search for it."""
+        return automata.containing(_written(alphabet, self.part, "the infix"), alphabet.size)
+
+    def over_tokens(self, size: int) -> Automaton:
+        """A search among tokens."""
+        return automata.containing(_in_range(self.part, size, "the infix"), size)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Only these characters, or tokens, are used."""
+
+    symbols: str | tuple[int, ...]
+
+    def over_text(self, alphabet: Alphabet) -> Automaton:
+        """One state. Of bytes: whole characters among these."""
+        assert isinstance(self.symbols, str)
+        points = tuple((ord(character),) * 2 for character in sorted(set(self.symbols)))
+        return nfa.automaton(Repeat(Chars(points), 0, None), alphabet.units, alphabet.spelling.is_bytes)
+
+    def over_tokens(self, size: int) -> Automaton:
+        """One state."""
+        allowed = np.zeros(size, bool)
+        allowed[_in_range(self.symbols, size, "the allowed tokens")] = True
+        return automata.only(allowed)
+
+
+def is_over_tokens(constraint: object) -> bool:
+    """Whether a constraint speaks of tokens rather than of characters."""
+    given = next((getattr(constraint, n) for n in ("start", "part", "symbols") if hasattr(constraint, n)), "")
+    return not isinstance(given, str)
+
+
+def _written(alphabet: Alphabet, text: str | Sequence[int], what: str) -> list[int]:
+    assert isinstance(text, str)
+    symbols = alphabet.symbols(text)
+    if symbols is None:
+        raise ConfigError(f"{what} {text!r} has characters that no token writes")
+    return symbols
+
+
+def _in_range(tokens: str | Sequence[int], size: int, what: str) -> list[int]:
+    if not isinstance(tokens, tuple | list) or not all(isinstance(t, Integral) and 0 <= int(t) < size for t in tokens):
+        raise ConfigError(f"{what} must be text, or tokens 0 … {size - 1}, got {tokens!r}")
+    return [int(token) for token in tokens]

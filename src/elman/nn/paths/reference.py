@@ -1,0 +1,85 @@
+"""A layer step by step through the evaluator: slow, differentiable any number of times, and the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elman.equations import evaluate
+from elman.nn._tokens import check_tokens
+from elman.nn.plans import PlanSpec
+from elman.nn.spec import LayerSpec
+
+
+def reference(
+    spec: LayerSpec,
+    plan: PlanSpec,
+    tokens: Tensor | None,
+    inputs: Sequence[Tensor],
+    initial: Sequence[Tensor | None],
+    weights: Sequence[Tensor],
+) -> tuple[Tensor, list[Tensor]]:
+    """Output [N, size] and final states [B, size] of one direction of a layer.
+
+    All sequences that are still running take a step together. Arguments as for `elman.nn.paths.fused.forward`.
+    """
+    graph, lanes = spec.graph, plan.bind().plan
+    parameters, like = spec.parameters(weights), weights[0]
+    if tokens is not None:
+        inputs = [one_hot(tokens, spec, like.dtype), *inputs]
+    segments = lanes.segments[np.argsort(-lanes.segments[:, 1], kind="stable")]
+    states = {
+        port.name: _entry(rows, segments[:, 2], spec.size(port.size), port.start, like)
+        for port, rows in zip(graph.states, initial, strict=True)
+    }
+    outputs: list[Tensor] = []
+    visited: list[np.ndarray] = []
+    for step in range(int(segments[0, 1]) if len(segments) else 0):
+        active = int(np.count_nonzero(segments[:, 1] > step))
+        rows = lanes.rows[segments[:active, 0] + step].astype(np.int64)
+        index = torch.from_numpy(rows).to(like.device)
+        xs = {port.name: values[index] for port, values in zip(graph.inputs, inputs, strict=True)}
+        running = {name: state[:active] for name, state in states.items()}
+        output, after = evaluate.run(graph, torch, xs, running, parameters)
+        states = {name: torch.cat([after[name], state[active:]]) for name, state in states.items()}
+        outputs.append(output)
+        visited.append(rows)
+    return _in_rows(outputs, visited, like, spec.size(graph.output_size)), _finals(states, segments[:, 3], plan.batch)
+
+
+def one_hot(tokens: Tensor, spec: LayerSpec, dtype: torch.dtype) -> Tensor:
+    """The rows [N, D] that tokens [N] stand for.
+
+    Raises:
+        ShapeError: a token is not 0 … D - 1. Where a trace or a transform hides the values, such a row is zero.
+    """
+    size = spec.size(spec.graph.inputs[0].size)
+    if not (tokens.is_meta or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()):
+        check_tokens(spec.graph.name, tokens, size)
+    return (tokens[:, None] == torch.arange(size, device=tokens.device)).to(dtype)
+
+
+def _entry(rows: Tensor | None, initial: np.ndarray, size: int, start: float, like: Tensor) -> Tensor:
+    """The states that segments begin with, [S, size]."""
+    begin = torch.full((len(initial), size), start, dtype=like.dtype, device=like.device)
+    if rows is None or len(initial) == 0:
+        return begin
+    index = torch.from_numpy(initial.astype(np.int64)).to(like.device)
+    return torch.where((index >= 0)[:, None], rows[index.clamp(min=0)], begin)
+
+
+def _in_rows(outputs: list[Tensor], visited: list[np.ndarray], like: Tensor, size: int) -> Tensor:
+    if not outputs:
+        return like.new_zeros(0, size)
+    order = torch.from_numpy(np.argsort(np.concatenate(visited))).to(like.device)
+    return torch.cat(outputs)[order]
+
+
+def _finals(states: dict[str, Tensor], final: np.ndarray, batch: int) -> list[Tensor]:
+    """The last state of each sequence, [B, size]."""
+    segment_of = np.zeros(batch, np.int64)
+    segment_of[final[final >= 0]] = np.flatnonzero(final >= 0)
+    return [state[torch.from_numpy(segment_of).to(state.device)] for state in states.values()]
