@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -340,14 +341,67 @@ class TestExtraState:
         target.load_state_dict(source.state_dict())
         assert torch.equal(target(x)[0], source(x)[0])
 
-    def test_a_missing_extra_state_is_reported_as_a_missing_key(self) -> None:
-        layer = Recurrent("gru", D, H)
-        weights = {name: p for name, p in layer.state_dict().items() if "extra" not in name}
-        with pytest.raises(RuntimeError, match=r'Missing key.*"_extra_state"'):
-            Recurrent("gru", D, H).load_state_dict(weights)
-        Recurrent("gru", D, H).load_state_dict(weights, strict=False)
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_weights_without_it_are_taken_with_a_warning(self, strict: bool) -> None:
+        source, target = torch.nn.ModuleDict({"rnn": Recurrent("gru", D, H)}), Recurrent("gru", D, H)
+        weights = {name: p for name, p in source.state_dict().items() if "extra" not in name}
+        keys, other = list(weights), torch.nn.ModuleDict({"rnn": target})
+        with pytest.warns(
+            UserWarning, match=r"gru: nothing says to which equations .* \(rnn._extra_state is missing\)"
+        ):
+            other.load_state_dict(weights, strict=strict)
+        assert list(weights) == keys
+        assert all(torch.equal(p, weights[f"rnn.{name}"]) for name, p in target.named_parameters())
 
-    @pytest.mark.parametrize("extra", [None, "gru", torch.zeros(1), {}])
+    def test_missing_weights_are_missing_keys(self) -> None:
+        with pytest.raises(RuntimeError, match=r'Missing key.*"W_l0".*"_extra_state"'):
+            Recurrent("gru", D, H).load_state_dict({})
+
+    def test_a_dictionary_of_earlier_versions_is_read(self) -> None:
+        layer, other = Recurrent("gru", D, H), Recurrent("lstm", D, H)
+        old = {"cell": "gru", "graph": layer.graph.hash}
+        Recurrent("gru", D, H).load_state_dict({**layer.state_dict(), "_extra_state": old})
+        with pytest.raises(EquationError, match=r"lstm: these weights belong to other equations \(cell 'gru', hash"):
+            other.load_state_dict({"_extra_state": old}, strict=False)
+
+    def test_everything_in_a_state_dict_is_a_tensor(self) -> None:
+        with torch.device("meta"):  # what is said of a layer is no part of its memory
+            layer = Recurrent("gru", D, H)
+            weights = layer.state_dict()
+        assert weights["_extra_state"].device.type == "cpu"
+        layer = Recurrent("gru", D, H)
+        weights = layer.state_dict()
+        assert sum(value.numel() for value in weights.values()) == 3 * H * (D + H + 1) + H + 33 + len("gru")
+        assert not list(layer.buffers())  # opacus refuses layers that have some
+        copies = {name: value.cpu() for name, value in weights.items()}
+        target = Recurrent("gru", D, H)
+        target.load_state_dict(copies, assign=True)
+        assert all(torch.equal(value, weights[name]) for name, value in target.state_dict().items())
+
+    def test_it_survives_casts_and_averages_of_weights(self) -> None:
+        one, two = Recurrent("gru", D, H).state_dict(), Recurrent("gru", D, H).state_dict()
+        target = Recurrent("gru", D, H)
+        for changed in (
+            {name: (one[name] + two[name]) / 2 for name in one},
+            {name: sum(0.1 * value for value in [one[name]] * 3 + [two[name]] * 7) for name in one},
+            {name: value.bfloat16() for name, value in one.items()},
+        ):
+            target.load_state_dict(changed)
+        with pytest.raises(EquationError):
+            target.load_state_dict({name: -value for name, value in one.items()})
+
+    def test_safetensors_save_and_load_a_model(self, tmp_path: Path) -> None:
+        safetensors = pytest.importorskip("safetensors.torch")
+        model, other = (torch.nn.ModuleDict({"rnn": Recurrent("gru", D, H)}) for _ in range(2))
+        safetensors.save_model(model, str(tmp_path / "model.safetensors"))
+        assert safetensors.load_model(other, str(tmp_path / "model.safetensors")) == (set(), [])
+        assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+        with pytest.raises(EquationError, match=r"lstm: these weights belong to other equations \(cell 'gru'"):
+            safetensors.load_model(
+                torch.nn.ModuleDict({"rnn": Recurrent("lstm", D, H)}), str(tmp_path / "model.safetensors")
+            )
+
+    @pytest.mark.parametrize("extra", [None, "gru", torch.zeros(1), torch.full((40,), 300), torch.tensor(1), {}])
     def test_an_extra_state_of_something_else_is_refused(self, extra: Any) -> None:
         layer = Recurrent("gru", D, H)
         with pytest.raises(EquationError, match="gru: these weights belong to other equations"):

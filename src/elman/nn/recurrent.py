@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 from elman import cells
 from elman.cells.layout import TensorSlot, layout
 from elman.equations import Cell, Graph
-from elman.errors import ConfigError, DtypeError, EquationError, ShapeError
+from elman.errors import ConfigError, DtypeError, ShapeError
+from elman.nn._fingerprint import EXTRA_STATE, check_fingerprint, fingerprint
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
 from elman.nn.paths.checkpoint import read_checkpoint
 from elman.nn.paths.choice import Path, check_precision, choose_path
@@ -210,19 +212,25 @@ class Recurrent(torch.nn.Module):
                 raise ShapeError(f"{name}: state {port.name} must be {list(expected)}, got {list(tensor.shape)}")
         return [state[port.name] for port in ports]
 
-    def get_extra_state(self) -> dict[str, str]:
-        """What must be equal where the weights are loaded again: the hash of the equations."""
-        return {"cell": self.cell.name, "graph": self.graph.hash}
+    def get_extra_state(self) -> Tensor:
+        """What must be equal where the weights are loaded again: the hash of the equations, see `fingerprint`."""
+        return fingerprint(self.graph)
 
     def set_extra_state(self, state: Any) -> None:
         """Refuse weights of other equations. Raises EquationError."""
-        theirs = state if isinstance(state, Mapping) else {}
-        if theirs.get("graph") != self.graph.hash:
-            raise EquationError(
-                f"{self.cell.name}: these weights belong to other equations (cell {theirs.get('cell')!r}, hash "
-                f"{str(theirs.get('graph'))[:12]}, here {self.graph.hash[:12]}); load them into the cell that they were"
-                " trained with"
+        check_fingerprint(state, self.graph)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """As torch's; weights without a hash, as others write them, are taken with a warning."""
+        key = prefix + EXTRA_STATE
+        if key not in state_dict and any(prefix + name in state_dict for name in self._parameters):
+            warnings.warn(
+                f"{self.cell.name}: nothing says to which equations these weights belong ({key} is missing); they are"
+                " taken as they are",
+                stacklevel=2,
             )
+            state_dict[key] = self.get_extra_state()
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:
         """The layer in one line."""
