@@ -7,7 +7,7 @@ import re
 import pytest
 
 from elman import cells
-from elman.equations.analysis import Facts, analyse, depends
+from elman.equations.passes.analysis import Facts, analyse, depends
 from tests.equations.sources import make
 
 # stages, element-wise, affine, normalised

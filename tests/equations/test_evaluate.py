@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.equations.evaluate import ELEMENTWISE, derive, run, run_nodes
-from elman.equations.lower import lower
+from elman.equations.passes.lower import lower
 from tests.equations.autograd import assert_near
 from tests.equations.random_cells import SIZES, arrays
 from tests.equations.random_cells import cells as random_cells

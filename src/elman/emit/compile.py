@@ -9,7 +9,7 @@ from typing import cast
 from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program, memory
 from elman.emit.schedule import Key, Schedule
 from elman.equations.graph import SCALAR, Node
-from elman.equations.sums import source_rank
+from elman.equations.passes.sums import source_rank
 
 Number = float | tuple[str, ...]
 

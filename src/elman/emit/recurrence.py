@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from elman.emit.compile import compile_program
 from elman.emit.program import Array, Matrix, Program
 from elman.emit.saving import choose_saved
-from elman.equations.derivative import differentiate
 from elman.equations.graph import PRODUCTS, Graph, Node
-from elman.equations.lower import Lowered, lower
-from elman.equations.sums import Term, count_uses, terms_of
+from elman.equations.passes.derivative import differentiate
+from elman.equations.passes.lower import Lowered, lower
+from elman.equations.passes.sums import Term, count_uses, terms_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from elman.equations.graph import LEAVES, SCALAR, Node
-from elman.equations.sums import sums_of_products
+from elman.equations.passes.sums import sums_of_products
 
 _ROW = 64  # a row counts as so many scalars
 _NEVER = 1 << 40

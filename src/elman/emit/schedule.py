@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from elman.equations.graph import PRODUCTS, SCALAR, Node
-from elman.equations.sums import Term, count_uses, source_rank, terms_of
+from elman.equations.passes.sums import Term, count_uses, source_rank, terms_of
 
 Key = tuple[int, str]  # level and size of a phase
 

@@ -1,8 +1,8 @@
 """The algebra of recurrences: equations written as a Python function become the graph that all else is made from."""
 
-from elman.equations.cell import Cell, cell, from_graph
 from elman.equations.graph import Graph, Node, Parameter, Port
-from elman.equations.operations import (
+from elman.equations.language.cell import Cell, cell, from_graph
+from elman.equations.language.functions import (
     abs,
     exp,
     layer_norm,

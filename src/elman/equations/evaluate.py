@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from elman.equations.graph import SCALAR, Graph, Node
-from elman.equations.lower import Lowered
+from elman.equations.passes.lower import Lowered
 
 Array = Any
 Namespace = Any

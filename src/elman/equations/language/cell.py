@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from elman.equations.graph import Graph
-from elman.equations.signature import Signature
-from elman.equations.trace import trace
+from elman.equations.language.signature import Signature
+from elman.equations.language.trace import trace
 from elman.errors import EquationError
 
 

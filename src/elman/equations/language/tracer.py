@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import NoReturn
 
-from elman.equations.builder import Builder
 from elman.equations.graph import PRODUCTS, SCALAR, Value
+from elman.equations.graph.builder import Builder
 from elman.errors import EquationError
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import cast
 
-from elman.equations.check import check
 from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, Parameter, live, only
-from elman.equations.signature import Signature
-from elman.equations.symbols import Arithmetic, Symbol, Weight
-from elman.equations.tracer import ACTIVE, Tracer
+from elman.equations.graph.check import check
+from elman.equations.language.signature import Signature
+from elman.equations.language.symbols import Arithmetic, Symbol, Weight
+from elman.equations.language.tracer import ACTIVE, Tracer
 from elman.errors import EquationError
 
 

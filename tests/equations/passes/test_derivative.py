@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman import cells
-from elman.equations.derivative import differentiate
 from elman.equations.evaluate import derive, run_nodes
-from elman.equations.lower import lower
+from elman.equations.passes.derivative import differentiate
+from elman.equations.passes.lower import lower
 from tests.equations.autograd import Problem, assert_near, chain_derived, problem, truth
 from tests.equations.random_cells import MANY, SIZES
 from tests.equations.random_cells import cells as random_cells

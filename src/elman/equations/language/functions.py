@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elman.equations.symbols import Operand, Symbol, apply, operand, symbols_in
-from elman.equations.tracer import ACTIVE, Tracer
+from elman.equations.language.symbols import Operand, Symbol, apply, operand, symbols_in
+from elman.equations.language.tracer import ACTIVE, Tracer
 from elman.errors import EquationError
 
 

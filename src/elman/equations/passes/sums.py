@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from elman.equations.builder import Builder
 from elman.equations.graph import PRODUCTS, Node, live
+from elman.equations.graph.builder import Builder
 
 Term = tuple[int, int]  # sign, node
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from elman.equations.builder import Builder
-from elman.equations.contract import contract
 from elman.equations.graph import PRODUCTS, SCALAR, Node
-from elman.equations.lower import Lowered, Norm, total_of
+from elman.equations.graph.builder import Builder
+from elman.equations.passes.contract import contract
+from elman.equations.passes.lower import Lowered, Norm, total_of
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from elman.equations.builder import Builder
-from elman.equations.contract import contract
 from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, live, only
-from elman.equations.sums import DerivedMatrix, Merger
+from elman.equations.graph.builder import Builder
+from elman.equations.passes.contract import contract
+from elman.equations.passes.sums import DerivedMatrix, Merger
 
 
 @dataclass(frozen=True)

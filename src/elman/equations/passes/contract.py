@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from elman.equations.graph import Node
-from elman.equations.sums import count_live_uses, sums_of_products
+from elman.equations.passes.sums import count_live_uses, sums_of_products
 
 # By the operation and the argument that is the product: a * b + c, a * b - c and c - a * b.
 _FUSED = {("add", 0): "fma", ("add", 1): "fma", ("sub", 0): "fms", ("sub", 1): "fnma"}

@@ -128,7 +128,7 @@ class Graph:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Graph:
         """Read a graph back. Raises EquationError where `data` is no valid graph of a known format."""
-        from elman.equations.reading import read  # reading makes graphs, so it stands above this module
+        from elman.equations.graph.reading import read  # reading makes graphs, so it stands above this module
 
         return read(data)
 

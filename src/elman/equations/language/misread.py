@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from elman.equations.graph import PRODUCTS
-from elman.equations.tracer import Tracer
+from elman.equations.language.tracer import Tracer
 
 
 def misread(tracer: Tracer, left: int, right: str | None) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from numbers import Real
 from typing import Any, NoReturn
 
 from elman.equations.graph import RESERVED, is_name
-from elman.equations.misread import misread
-from elman.equations.tracer import Traced, Tracer
+from elman.equations.language.misread import misread
+from elman.equations.language.tracer import Traced, Tracer
 from elman.errors import EquationError
 
 _OWN = "use elman's own (from elman import tanh, sigmoid, exp, …); an array belongs into a parameter or an input"

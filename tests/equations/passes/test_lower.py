@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from elman.emit import emit
-from elman.equations.lower import lower
-from elman.equations.sums import DerivedMatrix
+from elman.equations.passes.lower import lower
+from elman.equations.passes.sums import DerivedMatrix
 from tests.equations.sources import make
 
 

@@ -11,7 +11,7 @@ from types import CodeType
 from typing import Any, NoReturn
 
 from elman.equations.graph import RESERVED, Port, is_name, is_size
-from elman.equations.tracer import Tracer
+from elman.equations.language.tracer import Tracer
 from elman.errors import EquationError
 
 _STORES = ("STORE_FAST", "STORE_DEREF")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.equations import Graph
-from elman.equations.analysis import analyse, depends
 from elman.equations.evaluate import run, run_nodes
+from elman.equations.passes.analysis import analyse, depends
 from tests.equations.autograd import assert_near
 from tests.equations.random_cells import arrays, source
 from tests.equations.random_cells import cells as random_cells

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
-from elman.equations.check import check
 from elman.equations.graph import FORMAT, PRODUCTS, Graph, Node, Parameter, Port, Value
+from elman.equations.graph.check import check
 from elman.errors import EquationError
 
 _FIELDS = ("format", "inputs", "name", "nodes", "output", "parameters", "results", "states")

@@ -1,0 +1,25 @@
+"""Equations as plain data: the graph of one step, what every graph must be, and how one is read and grown."""
+
+from elman.equations.graph.graph import (
+    BINARY,
+    FORMAT,
+    LEAVES,
+    PRODUCTS,
+    RESERVED,
+    SCALAR,
+    UNARY,
+    Graph,
+    Node,
+    Parameter,
+    Port,
+    Value,
+    is_name,
+    is_size,
+    live,
+    only,
+)
+
+__all__ = [
+    "BINARY", "FORMAT", "LEAVES", "PRODUCTS", "RESERVED", "SCALAR", "UNARY", "Graph", "Node", "Parameter", "Port",
+    "Value", "is_name", "is_size", "live", "only",
+]  # fmt: skip
