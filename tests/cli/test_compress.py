@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from elman.codec.archive import MAGIC
 from elman.formats import model_file
 from tests.cli.conftest import Program
 from tests.decode import small
@@ -92,17 +90,60 @@ def test_a_model_that_cannot_compress_leaves_nothing(elman: Program, tmp_path: P
         assert not (tmp_path / "text.elman").exists()
 
 
-def test_killed_half_way_the_archive_is_incomplete(elman: Program, model: Path, tmp_path: Path) -> None:
-    (tmp_path / "long").write_bytes(DATA * 2000)
-    command = [sys.executable, "-m", "elman", "compress", str(model), "long"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    archive, deadline = tmp_path / "long.elman", time.monotonic() + 60
-    while not (archive.exists() and archive.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
+def half_way(folder: Path, model: Path, end: signal.Signals) -> int:
+    """Compress for a while, then send a signal; the exit status."""
+    (folder / "long").write_bytes(DATA * 2000)
+    command = [sys.executable, "-m", "elman", "compress", str(model), "long", "--overwrite"]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not any(path.stat().st_size for path in folder.glob(".long.elman.*.tmp")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL
-    assert archive.read_bytes().startswith(MAGIC)
-    ended = elman("decompress", model, "long.elman", "--output", "out")
-    assert (ended.status, ended.out) == (1, "")
-    assert "the archive is incomplete" in ended.err
-    assert not (tmp_path / "out").exists()
+    process.send_signal(end)
+    return process.wait(timeout=120)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_there_survives_a_compressing_that_ends_early(
+    model: Path, tmp_path: Path, end: signal.Signals
+) -> None:
+    (tmp_path / "long.elman").write_bytes(b"kept")
+    assert half_way(tmp_path, model, end) == (-end if end == signal.SIGKILL else 128 + end)
+    assert (tmp_path / "long.elman").read_bytes() == b"kept"
+    if end != signal.SIGKILL:
+        assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("model_of", ["damaged", "numbers"])
+def test_what_was_there_survives_a_compressing_that_fails(
+    elman: Program, model: Path, tmp_path: Path, model_of: str
+) -> None:
+    damaged = small.model_file(("lstm",), symbols="\n abcdefh", hidden=12)
+    damaged.tensors["head.bias"][3] = float("nan")
+    numbers = replace(damaged, vocabulary=None)
+    model_file.save(tmp_path / model_of, {"damaged": damaged, "numbers": numbers}[model_of])
+    (tmp_path / "text.elman").write_bytes(b"kept")
+    assert elman("compress", model_of, "text", "--overwrite").status == 1
+    assert (tmp_path / "text.elman").read_bytes() == b"kept"
+
+
+def test_what_is_read_is_never_replaced(elman: Program, model: Path, tmp_path: Path) -> None:
+    assert elman("compress", model, "text").status == 0
+    (tmp_path / "link").symlink_to("text")
+    (tmp_path / "text.elman").rename(tmp_path / "a.elman")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for command, file, output in (
+        ("compress", "text", "text"),
+        ("compress", "text", "link"),
+        ("compress", "link", "text"),
+        ("compress", "text", model),
+        ("decompress", "a.elman", "a.elman"),
+        ("decompress", "a.elman", "model"),
+    ):
+        ended = elman(command, model, file, "--output", output, "--overwrite")
+        assert (ended.status, ended.out) == (1, "")
+        assert f"elman: --output {output}: this file is read, so it cannot be replaced: name another for " in ended.err
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    for output, message in ((".", "got a folder"), ("nowhere/x", "there is no folder nowhere")):
+        assert message in elman("compress", model, "text", "--output", output).err

@@ -69,7 +69,7 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_restored_on_the_instruction_set_that_compressed(other: str) -> None:
     with forced_isa(other):
         archived = packed(TEXT[:5000])
-    assert archive.read(archived, "x")[0]["isa"] == other
+    assert archive.read(archived, "x").about["isa"] == other
     assert decompress(MODEL, archived, "x") == TEXT[:5000]
 
 
@@ -126,9 +126,9 @@ def test_every_cut_is_refused_as_incomplete() -> None:
 
 
 def header(data: bytes, **changes: Any) -> bytes:
-    about, frames = archive.read(data, "x")
-    file = io.BytesIO()
-    about = {name: value for name, value in (about | changes).items() if value is not None}
+    whole, file = archive.read(data, "x"), io.BytesIO()
+    frames = [bytes(frame) for frame in whole.frames()]
+    about = {name: value for name, value in (whole.about | changes).items() if value is not None}
     about.pop("version")
     archive.write_header(file, about | ({"version": changes["version"]} if "version" in changes else {}))
     for frame in frames:
@@ -153,11 +153,13 @@ def flipped(data: bytes) -> bytes:
         (lambda d: header(d, isa="vax"), "x: compressed with vax instructions, which this machine does not have"),
         (lambda d: header(d, sha256="0"), "x: what came out is not what went in"),
         (lambda d: header(d, tokens=None), "x: the archive's header lacks tokens"),
-        (lambda d: header(d, tokens=-1), "x: the archive's header is damaged: -1 tokens in 1 streams"),
+        (lambda d: header(d, tokens=-1), "x: the archive's header is damaged: -1 tokens in 1 streams of 3000 bytes"),
         (lambda d: header(d, streams=0), "x: the archive's header is damaged: 3000 tokens in 0 streams"),
-        (lambda d: header(d, streams="2"), "x: the archive's header is damaged"),
-        (lambda d: header(d, streams=5000), "x: the archive is damaged: "),
-        (lambda d: header(d, tokens=1 << 60), "x: the archive is damaged: "),
+        (lambda d: header(d, streams="2"), "x: the archive's header is damaged: 3000 tokens in '2' streams"),
+        (lambda d: header(d, streams=5000), "x: the archive's header is damaged: 3000 tokens in 5000 streams"),
+        (lambda d: header(d, tokens=3001), "x: the archive's header is damaged: 3001 tokens in 1 streams of 3000 b"),
+        (lambda d: header(d, tokens=1 << 60, size=1 << 60), "x: the archive's header is damaged: .*, 2 frames"),
+        (lambda d: header(d, size=True), "x: the archive's header is damaged: 3000 tokens in 1 streams of True"),
         (lambda d: header(d, model=5), "x: the archive's header is damaged: a name or a checksum is no text"),
         (lambda d: d.replace(b'{"version"', b'["version"', 1), "damaged"),
     ],
@@ -178,7 +180,7 @@ def test_a_header_that_is_no_json() -> None:
 
 
 def test_an_archive_says_what_made_it() -> None:
-    about, _ = archive.read(packed(b"abc"), "x")
+    about = archive.read(packed(b"abc"), "x").about
     assert (about["tokens"], about["streams"], about["size"], about["isa"]) == (3, 1, 3, isa())
     assert about["model"] == fingerprint(MODEL) != fingerprint(BYTES)
     assert json.dumps(about)

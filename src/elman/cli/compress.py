@@ -11,10 +11,12 @@ from tyro.conf import Positional, arg
 
 from elman.cli.progress import say
 from elman.cli.status import ExitStatus
+from elman.cli.targets import check_output
 from elman.codec import compress as coding
-from elman.errors import ConfigError, ElmanError
+from elman.errors import ConfigError
 from elman.formats.atomic import atomic_write
 from elman.runtime import load
+from elman.runtime.model import model_path
 
 _SUFFIX = ".elman"
 
@@ -31,18 +33,14 @@ def compress(
     Args:
         run: the folder of a run, or a model file; restoring needs the same one.
         file: what to compress. Characters that the model does not know are kept as they are.
-        output: the archive; by default the file's name and .elman. Until it is complete it is refused as incomplete.
+        output: the archive, whole or not at all; by default the file's name and .elman.
         overwrite: replace a file that is there already.
     """
     target = output or file.with_name(file.name + _SUFFIX)
+    check_output(target, "the archive", overwrite=overwrite, reads=(file, model_path(run)))
     model, data = load(run), file.read_bytes()
-    _refuse_to_replace(target, overwrite, "the archive")
-    with target.open("wb") as archive:
-        try:
-            coding.compress(model, data, archive, _progress())
-        except ElmanError:
-            target.unlink()
-            raise
+    with atomic_write(target) as archive:
+        coding.compress(model, data, archive, _progress())
         written = archive.tell()
     share = f", {8 * written / len(data):.3f} bits for each of its bytes" if data else ""
     say(f"{target}: {len(data):,} bytes became {written:,}{share}")
@@ -67,18 +65,13 @@ def decompress(
     if output is None and archive.suffix != _SUFFIX:
         raise ConfigError(f"{archive} does not end in {_SUFFIX}: name the restored file with --output")
     target = output or archive.with_suffix("")
+    check_output(target, "the restored file", overwrite=overwrite, reads=(archive, model_path(run)))
     model, data = load(run), archive.read_bytes()
-    _refuse_to_replace(target, overwrite, "the restored file")
     restored = coding.decompress(model, data, str(archive), _progress())
     with atomic_write(target) as file:
         file.write(restored)
     say(f"{target}: {len(restored):,} bytes restored")
     return ExitStatus.OK
-
-
-def _refuse_to_replace(target: Path, overwrite: bool, what: str) -> None:
-    if target.exists() and not overwrite:
-        raise ConfigError(f"{target} is there already: replace it with --overwrite, or name {what} with --output")
 
 
 def _progress() -> Callable[[float], None] | None:

@@ -19,6 +19,7 @@ from elman.data.vocabulary import Vocabulary
 from elman.decode import Decoding, ModelStepper, Options, Result, Spelling
 from elman.decode.text_stream import TextStream
 from elman.errors import ConfigError
+from elman.formats.atomic import atomic_write
 from elman.runtime import load
 
 
@@ -118,4 +119,5 @@ def _show_tree(result: Result, as_text: bool, svg: Path | None) -> None:
     if as_text:
         Console(soft_wrap=True).print(result.tree.to_text(), markup=False, highlight=False)
     if svg is not None:
-        svg.write_text(result.tree.to_svg() + "\n", "utf-8")
+        with atomic_write(svg) as file:
+            file.write((result.tree.to_svg() + "\n").encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from elman.errors import ConfigError
@@ -18,3 +19,21 @@ def check_target(option: str, path: Path | None) -> None:
         raise ConfigError(f"{option} {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise ConfigError(f"{option} {path}: the folder {path.parent} cannot be written")
+
+
+def check_output(path: Path, what: str, *, overwrite: bool, reads: Iterable[Path]) -> None:
+    """Raise ConfigError unless a command may write its one file, which option `--output` names.
+
+    Args:
+        path: the file.
+        what: the file's name in a message.
+        overwrite: whether a file that is there may be replaced.
+        reads: what the command reads: never replaced.
+    """
+    check_target("--output", path)
+    if not path.exists():
+        return
+    if any(other.exists() and path.samefile(other) for other in reads):
+        raise ConfigError(f"--output {path}: this file is read, so it cannot be replaced: name another for {what}")
+    if not overwrite:
+        raise ConfigError(f"{path} is there already: replace it with --overwrite, or name {what} with --output")

@@ -7,6 +7,7 @@ numbers that what encoded saw. Reference: Martin 1979 (range coding); the carry 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,7 @@ _STEPS, _BITS = 1024, 24  # parts of a bit that probabilities are rounded to; th
 _PER_NAT = _STEPS / math.log(2)
 _TOP, _BOTTOM = np.uint64(1 << 56), np.uint64(1 << 48)
 _BYTE, _SHIFT = np.uint64(8), np.uint64(56)
+_WORD = 8  # bytes of the interval's bounds, and of what ends a sequence
 
 
 @cache
@@ -71,7 +73,7 @@ class RangeEncoder:
     def finish(self) -> None:
         """Settle what is left."""
         rows = np.arange(len(self._low))
-        for _ in range(8):
+        for _ in range(_WORD):
             self._give(rows)
 
     def take(self) -> list[bytes]:
@@ -93,23 +95,30 @@ class RangeDecoder:
     """The way back.
 
     Args:
-        streams: [B], all bytes of each sequence.
+        streams: for each sequence all its bytes, at least the 8 that `RangeEncoder.finish` gives.
+
+    Raises:
+        DataError: a sequence of fewer bytes.
     """
 
-    def __init__(self, streams: list[bytes]) -> None:
-        longest = max(map(len, streams), default=0) + 16  # behind its end a sequence has zeros
-        self._bytes = np.zeros((len(streams), longest), np.uint64)
-        for row, data in zip(self._bytes, streams, strict=True):
-            row[: len(data)] = np.frombuffer(data, np.uint8)
+    def __init__(self, streams: Sequence[bytes | bytearray]) -> None:
+        if any(len(data) < _WORD for data in streams):
+            raise DataError(f"a coded sequence has at least {_WORD} bytes, got {min(map(len, streams))}")
+        self._bytes = np.frombuffer(b"".join(streams), np.uint8)
+        self._end = np.cumsum([len(data) for data in streams])
+        self._place = np.concatenate(([0], self._end[:-1]))
         self._low = np.zeros(len(streams), np.uint64)
         self._range = np.full(len(streams), np.iinfo(np.uint64).max, np.uint64)
         self._code = np.zeros(len(streams), np.uint64)
-        for column in range(8):
-            self._code = (self._code << _BYTE) | self._bytes[:, column]
-        self._place = np.full(len(streams), 8, np.int64)
+        for _ in range(_WORD):
+            self._take(np.arange(len(streams)))
 
     def decode(self, weight: Integers) -> Integers:
-        """The next symbol of each sequence, [B], given the weights [B, V] that it was encoded by."""
+        """The next symbol of each sequence, [B], given the weights [B, V] that it was encoded by.
+
+        Raises:
+            DataError: a sequence has ended; it was encoded with other weights, or has fewer symbols.
+        """
         above = np.cumsum(weight, axis=1)
         total = above[:, -1].astype(np.uint64)
         part = self._range // total
@@ -120,13 +129,18 @@ class RangeDecoder:
         self._low += start.astype(np.uint64) * part
         self._range = size.astype(np.uint64) * part
         while len(rows := _settled(self._low, self._range)):
-            last = self._bytes.shape[1] - 1
-            following = self._bytes[rows, np.minimum(self._place[rows], last)]
-            self._code[rows] = (self._code[rows] << _BYTE) | following
-            self._place[rows] += 1
+            self._take(rows)
             self._low[rows] <<= _BYTE
             self._range[rows] <<= _BYTE
         return symbols
+
+    def _take(self, rows: Integers) -> None:
+        """Read a byte more of some sequences."""
+        places = self._place[rows]
+        if (places == self._end[rows]).any():
+            raise DataError("a coded sequence ends before all its symbols are decoded")
+        self._code[rows] = (self._code[rows] << _BYTE) | self._bytes[places]
+        self._place[rows] += 1
 
 
 def _settled(low: Words, width: Words) -> Integers:

@@ -9,29 +9,82 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from elman.codec import archive
+from elman.codec import archive, unknown
 from elman.codec.coder import RangeDecoder, RangeEncoder, weights
 from elman.data.vocabulary import Vocabulary
 from elman.decode.model import ModelStepper
 from elman.decode.roles import Integers
-from elman.errors import ConfigError, FormatError
+from elman.errors import ConfigError, DataError, FormatError
 from elman.kernels import available_isas, forced_isa, isa
 from elman.runtime.model import Model
 
 _STRETCH = 1 << 13  # tokens of a stretch at least: what its beginning without a past costs is then about 1%
 _MOST_STREAMS = 512
 _STEPS_OF_FRAME = 1 << 12
-_NAMES = ("model", "isa", "tokens", "streams", "size", "sha256")
+
+Progress = Callable[[float], None]  # told the share that is done, 0 … 1
 
 
-def compress(model: Model, data: bytes, file: BinaryIO, progress: Callable[[float], None] | None = None) -> None:
+@dataclass(frozen=True)
+class Header:
+    """What an archive says about itself.
+
+    Attributes:
+        model: the fingerprint of the model that compressed.
+        isa: the instruction set that it ran on.
+        tokens: how many the vocabulary knew.
+        streams: the stretches that they were cut into.
+        size: of the data, in bytes.
+        sha256: of the data, hexadecimal.
+    """
+
+    model: str
+    isa: str
+    tokens: int
+    streams: int
+    size: int
+    sha256: str
+
+    @staticmethod
+    def read(about: Mapping[str, Any], frames: int, source: str) -> Header:
+        """A header that agrees with itself and with the number of frames. Raises FormatError for others."""
+        names = [field.name for field in fields(Header)]
+        if missing := [name for name in names if name not in about]:
+            raise FormatError(f"{source}: the archive's header lacks {', '.join(missing)}")
+        header = Header(*(about[name] for name in names))
+        if not all(isinstance(value, str) for value in (header.model, header.isa, header.sha256)):
+            raise FormatError(f"{source}: the archive's header is damaged: a name or a checksum is no text")
+        counts = (header.tokens, header.streams, header.size)
+        if not all(type(count) is int for count in counts) or not 0 <= header.tokens <= header.size:
+            raise FormatError(f"{source}: the archive's header is damaged: {_numbers(counts)}")
+        if header.streams != streams_of(header.tokens) or frames != 2 + header.steps // _STEPS_OF_FRAME:
+            raise FormatError(f"{source}: the archive's header is damaged: {_numbers(counts)}, {frames} frames")
+        return header
+
+    @property
+    def steps(self) -> int:
+        """Steps of the longest stretch."""
+        return -(-self.tokens // self.streams)
+
+
+def _numbers(counts: tuple[Any, Any, Any]) -> str:
+    tokens, streams, size = (f"{count!r:.40}" for count in counts)
+    return f"{tokens} tokens in {streams} streams of {size} bytes"
+
+
+def streams_of(tokens: int) -> int:
+    """How many stretches a text is cut into."""
+    return max(1, min(_MOST_STREAMS, tokens // _STRETCH))
+
+
+def compress(model: Model, data: bytes, file: BinaryIO, progress: Progress | None = None) -> None:
     """Write an archive of some data.
 
     Args:
@@ -43,26 +96,27 @@ def compress(model: Model, data: bytes, file: BinaryIO, progress: Callable[[floa
     Raises:
         ConfigError: the model has no vocabulary.
     """
-    tokens, rest = _read(data, _vocabulary(model))
-    streams = max(1, min(_MOST_STREAMS, len(tokens) // _STRETCH))
-    digest = hashlib.sha256(data).hexdigest()
-    values = (fingerprint(model), isa(), len(tokens), streams, len(data), digest)
-    archive.write_header(file, dict(zip(_NAMES, values, strict=True)))
-    archive.write_frame(file, zlib.compress(rest, 9))
+    tokens, rest = unknown.split(data, _vocabulary(model))
+    streams = streams_of(len(tokens))
+    header = Header(fingerprint(model), isa(), len(tokens), streams, len(data), hashlib.sha256(data).hexdigest())
+    archive.write_header(file, asdict(header))
+    archive.write_frame(file, rest)
     table = _stretches(tokens, streams)
-    encoder = RangeEncoder(streams)
-    for place, weight in enumerate(_predictions(_stepper(model), table)):
-        encoder.encode(*_parts(weight, table[:, place]))
+    predictor, encoder = _Predictor(model, streams), RangeEncoder(streams)
+    for place in range(header.steps):
+        encoder.encode(*_parts(predictor.weight, table[:, place]))
+        if place + 1 < header.steps:
+            predictor.read(np.ascontiguousarray(table[:, place]))
         if (place + 1) % _STEPS_OF_FRAME == 0:
             archive.write_frame(file, _packed(encoder.take()))
             if progress is not None:
-                progress((place + 1) / table.shape[1])
+                progress((place + 1) / header.steps)
     encoder.finish()
     archive.write_frame(file, _packed(encoder.take()))
     archive.write_end(file)
 
 
-def decompress(model: Model, data: bytes, source: str, progress: Callable[[float], None] | None = None) -> bytes:
+def decompress(model: Model, data: bytes, source: str, progress: Progress | None = None) -> bytes:
     """Restore what was compressed.
 
     Args:
@@ -74,25 +128,21 @@ def decompress(model: Model, data: bytes, source: str, progress: Callable[[float
     Raises:
         FormatError: no archive, an incomplete or damaged one, another model's, or one of another instruction set.
     """
-    about, frames = archive.read(data, source)
-    if missing := [name for name in _NAMES if name not in about]:
-        raise FormatError(f"{source}: the archive's header lacks {', '.join(missing)}")
-    counts = [about[name] for name in ("tokens", "streams")]
-    if not all(type(count) is int and count >= least for count, least in zip(counts, (0, 1), strict=True)):
-        raise FormatError(f"{source}: the archive's header is damaged: {counts[0]} tokens in {counts[1]} streams")
-    if not all(isinstance(about[name], str) for name in ("model", "isa", "sha256")):
-        raise FormatError(f"{source}: the archive's header is damaged: a name or a checksum is no text")
-    if about["model"] != fingerprint(model):
-        raise FormatError(f"{source}: another model compressed this, {about['model'][:12]}; name that one")
-    if about["isa"] not in available_isas():
-        raise FormatError(f"{source}: compressed with {about['isa']} instructions, which this machine does not have")
+    whole = archive.read(data, source)
+    header, vocabulary = Header.read(whole.about, whole.count, source), _vocabulary(model)
+    if header.model != fingerprint(model):
+        raise FormatError(f"{source}: another model compressed this, {header.model[:12]}; name that one")
+    if header.isa not in available_isas():
+        raise FormatError(f"{source}: compressed with {header.isa[:40]} instructions, which this machine does not have")
+    frames = whole.frames()
     try:
-        with forced_isa(about["isa"]):
-            tokens = _decoded(_stepper(model), frames[1:], about["tokens"], about["streams"], progress)
-        restored = _written(tokens, zlib.decompress(frames[0]), _vocabulary(model))
-    except (IndexError, ValueError, MemoryError, struct.error, zlib.error) as error:
+        rest = unknown.unpack(next(frames), header.tokens, header.size)
+        with forced_isa(header.isa):
+            tokens = _decoded(_Predictor(model, header.streams), frames, header, progress)
+        restored = unknown.join(tokens, rest, vocabulary)
+    except (ValueError, MemoryError, DataError, FormatError) as error:
         raise FormatError(f"{source}: the archive is damaged: {error}") from None
-    if hashlib.sha256(restored).hexdigest() != about["sha256"]:
+    if hashlib.sha256(restored).hexdigest() != header.sha256:
         raise FormatError(f"{source}: what came out is not what went in: damaged, or this machine rounds differently")
     return restored
 
@@ -109,40 +159,27 @@ def fingerprint(model: Model) -> str:
     return digest.hexdigest()
 
 
-def _stepper(model: Model) -> ModelStepper:
-    """A stepper on the instruction set in use now; the model may have been stepped on another before."""
-    return ModelStepper(Model(model.file))
+class _Predictor:
+    """The weights [B, V] that what comes next is coded by.
+
+    It steps on the instruction set in use now; the model may have been stepped on another before.
+    """
+
+    def __init__(self, model: Model, streams: int) -> None:
+        self._stepper = ModelStepper(Model(model.file))
+        self._state = self._stepper.start(streams)
+        self.weight: Integers = np.ones((streams, self._stepper.size), np.int64)
+
+    def read(self, tokens: Integers) -> None:
+        """Go on behind a token each, [B]."""
+        logits, self._state = self._stepper.logits(tokens, self._state)
+        self.weight = weights(logits)
 
 
 def _vocabulary(model: Model) -> Vocabulary:
     if model.vocabulary is None:
         raise ConfigError("compressing needs a model with a vocabulary; this one reads numbers")
     return model.vocabulary
-
-
-def _read(data: bytes, vocabulary: Vocabulary) -> tuple[Integers, bytes]:
-    """The tokens that the vocabulary has, and where which other characters stand."""
-    if vocabulary.kind == "bytes":
-        return np.frombuffer(data, np.uint8).astype(np.int64), b""
-    points = np.frombuffer(data.decode("utf-8", "surrogateescape").encode("utf-32-le", "surrogatepass"), "<u4")
-    known = np.frombuffer(vocabulary.symbols.encode("utf-32-le", "surrogatepass"), "<u4")
-    tokens = np.minimum(np.searchsorted(known, points), len(known) - 1)
-    strange = known[tokens] != points
-    places = np.diff(np.flatnonzero(strange), prepend=0).astype("<u8")
-    return tokens[~strange].astype(np.int64), places.tobytes() + points[strange].tobytes()
-
-
-def _written(tokens: Integers, rest: bytes, vocabulary: Vocabulary) -> bytes:
-    if vocabulary.kind == "bytes":
-        return tokens.astype(np.uint8).tobytes()
-    count = len(rest) // 12
-    places = np.cumsum(np.frombuffer(rest[: 8 * count], "<u8").astype(np.int64))
-    known = np.frombuffer(vocabulary.symbols.encode("utf-32-le", "surrogatepass"), "<u4")
-    points = np.zeros(len(tokens) + count, "<u4")
-    strange = np.zeros(len(points), bool)
-    strange[places] = True
-    points[strange], points[~strange] = np.frombuffer(rest[8 * count :], "<u4"), known[tokens]
-    return points.tobytes().decode("utf-32-le", "surrogatepass").encode("utf-8", "surrogateescape")
 
 
 def _stretches(tokens: Integers, streams: int) -> Integers:
@@ -158,16 +195,6 @@ def _lengths(count: int, streams: int) -> Integers:
     return count // streams + (np.arange(streams) < count % streams)
 
 
-def _predictions(stepper: ModelStepper, table: Integers) -> Iterator[Integers]:
-    """For each column of the table the weights [B, V] that it is coded by; it is read once they are used."""
-    state, weight = stepper.start(len(table)), np.ones((len(table), stepper.size), np.int64)
-    for place in range(table.shape[1]):
-        yield weight
-        if place + 1 < table.shape[1]:
-            logits, state = stepper.logits(np.ascontiguousarray(table[:, place]), state)
-            weight = weights(logits)
-
-
 def _parts(weight: Integers, tokens: Integers) -> tuple[Integers, Integers, Integers]:
     """Where each token's part of the total begins and how large it is; the whole for a stretch that has ended."""
     rows, ended = np.arange(len(tokens)), tokens < 0
@@ -176,24 +203,47 @@ def _parts(weight: Integers, tokens: Integers) -> tuple[Integers, Integers, Inte
     return np.where(ended, 0, above[rows, tokens] - size), np.where(ended, total, size), total
 
 
-def _decoded(stepper: ModelStepper, frames: list[bytes], count: int, streams: int, progress: Any = None) -> Integers:
-    """The tokens of an archive's frames."""
-    unpacked = [_unpacked(frame, streams) for frame in frames]
-    decoder = RangeDecoder([b"".join(pieces) for pieces in zip(*unpacked, strict=True)])
-    lengths = _lengths(count, streams)
-    table = np.zeros((streams, int(lengths.max(initial=0))), np.int64)
-    for place, weight in enumerate(_predictions(stepper, table)):
-        table[:, place] = decoder.decode(weight)
+def _decoded(
+    predictor: _Predictor, frames: Iterable[memoryview], header: Header, progress: Progress | None
+) -> NDArray[Any]:
+    """The tokens of an archive's frames. Memory grows with what is really decoded, whatever the header says."""
+    decoder = RangeDecoder(_streams(frames, header.streams))
+    size = np.min_scalar_type(predictor.weight.shape[1] - 1)
+    columns: list[NDArray[Any]] = []
+    lengths = _lengths(header.tokens, header.streams)
+    for place in range(header.steps):
+        tokens = decoder.decode(_whole(predictor.weight, lengths <= place))
+        columns.append(tokens.astype(size))
+        if place + 1 < header.steps:
+            predictor.read(tokens)
         if progress is not None and place % _STEPS_OF_FRAME == 0:
-            progress(place / table.shape[1])
-    return table[np.arange(table.shape[1]) < lengths[:, None]]
+            progress(place / header.steps)
+    table = np.stack(columns, axis=1) if columns else np.zeros((header.streams, 0), size)
+    return table[np.arange(header.steps) < lengths[:, None]]
+
+
+def _whole(weight: Integers, ended: NDArray[np.bool_]) -> Integers:
+    """The weights with all of the total upon token 0 where a stretch has ended: such a token takes no room."""
+    if not ended.any():
+        return weight
+    changed = np.where(ended[:, None], 0, weight)
+    changed[ended, 0] = weight[ended].sum(axis=1)
+    return changed
 
 
 def _packed(pieces: list[bytes]) -> bytes:
     return struct.pack(f"<{len(pieces)}I", *map(len, pieces)) + b"".join(pieces)
 
 
-def _unpacked(frame: bytes, streams: int) -> list[bytes]:
-    sizes = struct.unpack_from(f"<{streams}I", frame)
-    ends = np.cumsum((4 * streams, *sizes)).tolist()
-    return [frame[begin:end] for begin, end in pairwise(ends)]
+def _streams(frames: Iterable[memoryview], streams: int) -> list[bytearray]:
+    """All bytes of each stretch, from its part of each frame. Raises ValueError for a frame of another size."""
+    found = [bytearray() for _ in range(streams)]
+    for frame in frames:
+        begin = 4 * streams
+        sizes = struct.unpack_from(f"<{streams}I", frame) if len(frame) >= begin else ()
+        if begin + sum(sizes) != len(frame) or not sizes:
+            raise ValueError("a frame has another size than it says")
+        for row, size in zip(found, sizes, strict=True):
+            row += frame[begin : begin + size]
+            begin += size
+    return found

@@ -72,6 +72,12 @@ def _layers(file: ModelFile) -> list[tuple[Graph, Mapping[str, int], dict[str, N
     return found
 
 
+def model_path(path: str | os.PathLike[str]) -> Path:
+    """Where a model lies: the file itself, or what is written into the folder of a run."""
+    path = Path(path)
+    return path / IN_FOLDER if path.is_dir() else path
+
+
 def load(path: str | os.PathLike[str]) -> Model:
     """Read a model.
 
@@ -82,9 +88,7 @@ def load(path: str | os.PathLike[str]) -> Model:
         FormatError: the file is missing or is no model.
         ConfigError: the folder holds no model yet.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / IN_FOLDER).exists():
-            raise ConfigError(f"{path}: no {IN_FOLDER} in this folder; a run writes it when it is first validated")
-        path = path / IN_FOLDER
-    return Model(model_file.load(path))
+    file = model_path(path)
+    if Path(path).is_dir() and not file.exists():
+        raise ConfigError(f"{path}: no {IN_FOLDER} in this folder; a run writes it when it is first validated")
+    return Model(model_file.load(file))
