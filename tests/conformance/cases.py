@@ -16,7 +16,7 @@ from elman.cells.layout import layout
 from elman.equations import Cell
 from elman.kernels import poisoned
 from elman.nn import Path, Recurrent
-from elman.nn.spec import LayerSpec
+from elman.nn.sized import SizedCell
 
 Tensors = dict[str, Tensor]
 Result = tuple[Any, Tensors]  # the output, in the form of the input, and the final states by name
@@ -196,10 +196,10 @@ def rounded_products() -> Iterator[None]:
         yield
 
 
-def bare(layer: Recurrent) -> tuple[LayerSpec, list[Tensor]]:
-    """What lies under a layer of one direction: its spec and its tensors."""
+def bare(layer: Recurrent) -> tuple[SizedCell, list[Tensor]]:
+    """What lies under a layer of one direction: the cell at its sizes, and its tensors."""
     slots = layout(layer.graph, layer.sizes)
-    return LayerSpec.of(layer.graph, layer.sizes), [getattr(layer, f"{slot.name}_l0") for slot in slots]
+    return SizedCell.of(layer.graph, layer.sizes), [getattr(layer, f"{slot.name}_l0") for slot in slots]
 
 
 def part(inputs: Sequence[Tensor], steps: Any = slice(None), batch: Any = slice(None)) -> list[Tensor]:

@@ -13,6 +13,7 @@ from elman import cell as equations
 from elman import tanh
 from elman.errors import ConfigError, ShapeError
 from elman.kernels import Forward
+from elman.nn.call import Call
 from elman.nn.paths.fused import forward
 from elman.nn.plans import BATCH_FIRST, DENSE, RAGGED, PlanSpec
 from elman.sequences import Ragged
@@ -249,7 +250,7 @@ def test_poisoned_memory_changes_nothing(cell, dtype):
 def test_resets_begin_pieces(cell, dtype):
     """A reset in mid-sequence is the end of one piece and the begin of another, with the cell's own start."""
     recurrent = layer(cell, 7, 9, dtype)
-    spec, weights = bare(recurrent)
+    sized, weights = bare(recurrent)
     steps, batch = 9, 5
     cuts = {0: [3], 1: [0, 4, 5], 3: [1, 8], 4: list(range(9))}  # by sequence: the steps at which it begins anew
     inputs, state = draw_inputs(recurrent, steps, batch), draw_state(recurrent, batch)
@@ -267,7 +268,7 @@ def test_resets_begin_pieces(cell, dtype):
         rows = [x.reshape(steps, batch, -1).transpose(0, axis).flatten(0, 1) for x in inputs]
         with torch.no_grad():
             begin, rounds = [v[0] for v in state.values()], recurrent.precision == "bfloat16"
-            found, finals = forward(spec, plan, None, rows, begin, spec.derive(weights), rounds)
+            found, finals = forward(Call.of(sized, plan, None, rows, begin, sized.derive(weights), bfloat16=rounds))
         found = found.unflatten(0, (steps, batch) if axis == 0 else (batch, steps)).transpose(0, axis)
         same((found, {n: f[None] for n, f in zip(state, finals, strict=True)}), expected, name)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence
 
+from elman.nn.call import Call
 from elman.nn.paths.fused import forward
 from elman.nn.paths.reference import reference
 from elman.nn.plans import RAGGED, PlanSpec
@@ -193,7 +194,7 @@ def test_stacked_and_bidirectional(cell, dtype):
 
 def test_resets_cut_the_gradient(cell, dtype):
     recurrent = layer(cell, 7, 9, dtype)
-    spec, weights = bare(recurrent)
+    sized, weights = bare(recurrent)
     resets = torch.zeros(12, dtype=torch.bool)
     resets[[0, 3, 8, 9]] = True
     plan = PlanSpec(RAGGED, 12, 4, edges=torch.tensor([0, 5, 5, 8, 12]), resets=resets)
@@ -204,10 +205,11 @@ def test_resets_cut_the_gradient(cell, dtype):
         xs = leaves(t.to(torch.float32 if to is torch.bfloat16 else to) for t in (*inputs, *state.values(), *weights))
         rows, initial, tensors = xs[: len(inputs)], xs[len(inputs) : -len(weights)], xs[-len(weights) :]
         if function is forward:
-            output, finals = forward(spec, plan, None, rows, initial, spec.derive(tensors), to is torch.bfloat16)
+            rounds = to is torch.bfloat16
+            output, finals = forward(Call.of(sized, plan, None, rows, initial, sized.derive(tensors), bfloat16=rounds))
         else:
             with rounded_products() if dtype is torch.bfloat16 else nullcontext():
-                output, finals = reference(spec, plan, None, rows, initial, tensors)
+                output, finals = reference(Call.of(sized, plan, None, rows, initial, tensors))
         weighted_sum(output, dict(zip(state, finals, strict=True))).backward()
         return {str(k): x.grad for k, x in enumerate(xs)}
 

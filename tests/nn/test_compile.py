@@ -19,7 +19,9 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 import elman.nn
 from elman.errors import KernelError, ShapeError
 from elman.nn import Recurrent
-from elman.nn.spec import spec_of
+from elman.nn.call import Call
+from elman.nn.plans import DENSE, PlanSpec
+from elman.nn.sized import sized_cell
 from tests.nn.layers import LAYERS, D, H, assert_same, gradients
 
 T, B = 5, 2
@@ -211,18 +213,18 @@ class TestOtherTraces:
     def test_a_graph_of_another_process_is_refused_until_its_layer_is_made(self) -> None:
         key = "0123456789abcdef D3 H4"
         with pytest.raises(KernelError, match="cell 0123456789ab is unknown here"):
-            spec_of(key)
+            sized_cell(key)
         x = torch.zeros(1, D)
         with pytest.raises(KernelError, match="make its layer first"):
-            torch.ops.elman.forward(key, [0, 1, 1, 0, -1], None, None, [x], [None], [torch.zeros(H, D)], False)
+            torch.ops.elman.forward(key, [0, 1, 1, 0, -1], None, None, [1, 1], [x, None, torch.zeros(H, D)], False)
 
     @pytest.mark.parametrize("reverse", [0, 1])
     def test_the_operations_by_torchs_own_checks(self, reverse: int) -> None:
         layer = Recurrent("lstm", D, H)
-        spec, weights = layer._layers()[0][0]
+        sized, weights = layer._layers()[0][0]
         weights = [w.detach() for w in weights]
         x, h = torch.randn(T * B, D), torch.randn(B, H)
-        call = (spec.key, [0, T, B, reverse, -1], None, None, [x], [h, None], weights)
+        call = Call.of(sized, PlanSpec(DENSE, T, B, bool(reverse)), None, [x], [h, None], weights)
         torch.library.opcheck(
             torch.ops.elman.forward.default, (*call, True), test_utils=["test_schema", "test_faketensor"]
         )

@@ -215,7 +215,7 @@ def test_the_operation_by_torchs_own_checks() -> None:
     for reduction in REDUCTIONS:
         torch.library.opcheck(
             torch.ops.elman.linear_cross_entropy.default,
-            (x, weight, bias, targets, None, reduction, -100, 0.1, [True, False, True], False),
+            (*_chunks.Loss(x, weight, bias, targets, reduction, -100, 0.1), None, [True, False, True]),
             test_utils=["test_schema", "test_faketensor"],
         )
 

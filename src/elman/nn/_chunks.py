@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,17 +27,37 @@ def chunk_rows(classes: int) -> int:
     return min(max(CHUNK // classes, LEAST_ROWS), MOST_ROWS)
 
 
-def run(
-    rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, d_losses: Tensor | None, reduction: str,
-    ignore_index: int, smoothing: float, wanted: Sequence[bool], bfloat16: bool,
-) -> list[Tensor]:  # fmt: skip
-    """Losses and gradients of rows [N, D] against targets [N].
+class Loss(NamedTuple):
+    """A linear layer over rows with the cross-entropy of its output; its fields are what torch's operator takes.
+
+    Attributes:
+        rows, weight, bias, targets: x [N, D], W [V, D], b [V] or None, and int64 [N].
+        reduction: "none", "sum" or "mean", which is over the rows whose target is not `ignore_index`.
+        ignore_index: rows with this target do not count.
+        smoothing: share of the target's probability that is spread over all classes.
+        bfloat16: whether the factors of products are rounded to it.
+    """
+
+    rows: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    targets: Tensor
+    reduction: str
+    ignore_index: int
+    smoothing: float
+    bfloat16: bool = False
+
+    def parts(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What has a gradient: rows, weight, bias."""
+        return self.rows, self.weight, self.bias
+
+
+def run(loss: Loss, d_losses: Tensor | None, wanted: Sequence[bool]) -> list[Tensor]:
+    """Losses and gradients.
 
     Args:
         d_losses: ∂/∂loss of each row [N]; by default what the reduction makes it (1, or 1 / rows that count).
-        reduction: "none", "sum" or "mean", which is over the rows whose target is not `ignore_index`.
         wanted: whether the gradients of rows, weight and bias are.
-        bfloat16: whether the factors of products are rounded to it.
 
     Returns:
         losses [N] or their sum or mean; the three gradients, empty where not wanted.
@@ -44,33 +65,31 @@ def run(
     Raises:
         ShapeError: a target is not 0 … V - 1 and not `ignore_index`.
     """
-    head = _Head(in_rows(rows), readable(weight), in_one_piece(bias), wanted, bfloat16)
+    head, targets = _Head(loss, wanted), loss.targets
     targets = targets.clone() if targets.data_ptr() % 8 else targets.contiguous()
-    valid = _check_targets(targets, head.layer.rows, ignore_index)
-    results = run_fake(rows, weight, bias, targets, d_losses, "none", ignore_index, smoothing, wanted, bfloat16)
-    losses = results[0]
-    for gradient in results[2:]:
+    valid = _check_targets(targets, head.layer.rows, loss.ignore_index)
+    losses, *gradients = run_fake(loss._replace(reduction="none"), d_losses, wanted)
+    for gradient in gradients[1:]:
         gradient.zero_()
     if any(wanted) and d_losses is None:
-        d_losses = losses.new_full(losses.shape, 1 / valid if reduction == "mean" and valid else 1.0)
+        d_losses = losses.new_full(losses.shape, 1 / valid if loss.reduction == "mean" and valid else 1.0)
     scales = in_one_piece(d_losses)
-    for first in range(0, len(rows), head.most or 1):
+    for first in range(0, len(loss.rows), head.most or 1):
         head.make_logits(first)
         scale = scales[first:].data_ptr() if any(wanted) and scales is not None else 0
-        at = targets[first:].data_ptr(), ignore_index, smoothing, scale, losses[first:].data_ptr()
+        at = targets[first:].data_ptr(), loss.ignore_index, loss.smoothing, scale, losses[first:].data_ptr()
         head.layer.cross_entropy(rows_of(head.logits), head.count, *at, head.threads)
-        head.add_gradients(first, *results[1:])
-    return [_reduce(losses, reduction, valid), *results[1:]]
+        head.add_gradients(first, *gradients)
+    return [_reduce(losses, loss.reduction, valid), *gradients]
 
 
 class _Head:
     """The linear layer over a chunk of rows after another."""
 
-    def __init__(
-        self, rows: Tensor, weight: Tensor, bias: Tensor | None, wanted: Sequence[bool], bfloat16: bool
-    ) -> None:
+    def __init__(self, loss: Loss, wanted: Sequence[bool]) -> None:
+        rows, weight, bias = in_rows(loss.rows), readable(loss.weight), in_one_piece(loss.bias)
         self.rows, self.wanted, self.threads = rows, wanted, torch.get_num_threads()
-        precision = Precision.of(weight.dtype == torch.float64, bfloat16)
+        precision = Precision.of(weight.dtype == torch.float64, loss.bfloat16)
         self.layer = linear_for(weight.shape[1], weight.shape[0], bias is not None, precision)
         self.most = min(chunk_rows(self.layer.rows), len(rows))
         self.count = 0  # rows of the chunk
@@ -132,19 +151,18 @@ def _range(targets: Tensor) -> tuple[int, int]:
     return (0, 0) if len(targets) == 0 else tuple(int(edge) for edge in targets.aminmax())  # type: ignore[return-value]
 
 
-def run_fake(
-    rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, d_losses: Tensor | None, reduction: str,
-    ignore_index: int, smoothing: float, wanted: Sequence[bool], bfloat16: bool,
-) -> list[Tensor]:  # fmt: skip
+def run_fake(loss: Loss, d_losses: Tensor | None, wanted: Sequence[bool]) -> list[Tensor]:
     """Results of the same shapes as `run`."""
+    rows, weight, targets = loss.rows, loss.weight, loss.targets
     shapes = (rows.shape, weight.shape, weight.shape[:1])
     gradients = [weight.new_empty(shape if want else 0) for shape, want in zip(shapes, wanted, strict=True)]
-    return [weight.new_empty(targets.shape if reduction == "none" else ()), *gradients]
+    return [weight.new_empty(targets.shape if loss.reduction == "none" else ()), *gradients]
 
 
 losses_and_gradients = operation(
-    "linear_cross_entropy(Tensor rows, Tensor weight, Tensor? bias, Tensor targets, Tensor? d_losses, str reduction, "
-    "int ignore_index, float smoothing, bool[] wanted, bool bfloat16) -> Tensor[]",
+    "linear_cross_entropy(Tensor rows, Tensor weight, Tensor? bias, Tensor targets, str reduction, int ignore_index, "
+    "float smoothing, bool bfloat16, Tensor? d_losses, bool[] wanted) -> Tensor[]",
     run,
     run_fake,
+    Loss,
 )

@@ -10,23 +10,37 @@ import torch
 _LIBRARY = torch.library.Library("elman", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
-def operation(schema: str, work: Callable[..., Any], shapes: Callable[..., Any]) -> Callable[..., Any]:
+def operation(
+    schema: str, work: Callable[..., Any], shapes: Callable[..., Any], takes: Any = None
+) -> Callable[..., Any]:
     """Define torch.ops.elman.<name>, and give a function that calls it, or straight `work` where nobody watches.
 
     Args:
         schema: "name(arguments) -> results", as torch.library takes it.
         work: computes on CPU tensors.
         shapes: results of the same shapes, uncomputed.
+        takes: the NamedTuple that `work` and `shapes` take first, if they do. Here alone it is flattened for torch: the
+            schema begins with its fields.
     """
     name = schema.split("(")[0]
     _LIBRARY.define(schema)  # type: ignore[no-untyped-call]
-    _LIBRARY.impl(name, work, "CPU")  # type: ignore[no-untyped-call]
-    torch.library.register_fake(f"elman::{name}", shapes, lib=_LIBRARY)
+    _LIBRARY.impl(name, _flat(work, takes), "CPU")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"elman::{name}", _flat(shapes, takes), lib=_LIBRARY)
 
-    def call(*args: Any) -> Any:
-        return getattr(torch.ops.elman, name)(*args) if _watched() else work(*args)
+    def call(first: Any, *rest: Any) -> Any:
+        if not _watched():
+            return work(first, *rest)
+        return getattr(torch.ops.elman, name)(*(first if takes else (first,)), *rest)
 
     return call
+
+
+def _flat(function: Callable[..., Any], takes: Any) -> Callable[..., Any]:
+    """The function with the fields of its first argument one by one."""
+    if takes is None:
+        return function
+    fields = len(takes._fields)
+    return lambda *args: function(takes(*args[:fields]), *args[fields:])
 
 
 def _watched() -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from elman.emit import Array, memory
 from elman.errors import ShapeError
 from elman.kernels import Engine, Forward, Rows, Weight
-from elman.nn.spec import LayerSpec
+from elman.nn.sized import SizedCell
 
 
 def check_tokens(name: str, tokens: Tensor, size: int) -> None:
@@ -22,10 +22,10 @@ def check_tokens(name: str, tokens: Tensor, size: int) -> None:
         raise ShapeError(f"{name}: tokens must be 0 … {size - 1}, got {low} … {high}")
 
 
-def token_table(spec: LayerSpec, step: Forward, tokens: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def token_table(sized: SizedCell, step: Forward, tokens: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """A row for each token: what the chains hold after its one-hot input (start + column); and the row of each step."""
     assert step.projection is not None
-    program, count = step.projection.program, spec.size(spec.graph.inputs[0].size)
+    program, count = step.projection.program, sized.size(sized.graph.inputs[0].size)
     present: Tensor | None = None
     if count > len(tokens):
         present, tokens = torch.unique(tokens, return_inverse=True)
@@ -34,21 +34,21 @@ def token_table(spec: LayerSpec, step: Forward, tokens: Tensor, weights: Sequenc
     for phase in program.phases:
         for chain, matrix_index in phase.links[0].products:
             matrix = program.matrices[matrix_index]
-            columns = spec.member(matrix.name, weights)
+            columns = sized.member(matrix.name, weights)
             columns = columns if matrix.transposed else columns.T
             columns = columns if present is None else columns[present]
-            columns = columns.bfloat16().float() if spec.bfloat16 else columns
+            columns = columns.bfloat16().float() if sized.bfloat16 else columns
             first = step.projected.offsets[program.arrays[memory(phase.code[chain].target)]]
             part, start = table.narrow(1, first, columns.shape[1]), phase.starts[chain]
             if start < 0:
                 part.copy_(columns)
             else:
-                torch.add(columns, spec.member(program.arrays[start].name, weights), out=part)
+                torch.add(columns, sized.member(program.arrays[start].name, weights), out=part)
     return table, tokens
 
 
 def token_gradients(
-    spec: LayerSpec,
+    sized: SizedCell,
     engine: Engine,
     tokens: Tensor,
     rows: Mapping[Array, Rows],
@@ -57,12 +57,12 @@ def token_gradients(
 ) -> set[str]:
     """Add to the input matrices their gradients: sums by token, turned into columns. Gives the matrices' names."""
     found = (g.matrix for g in engine.recurrence.matrix_gradients if g.source.role == "input")
-    names = {name for name in found if d_weights[spec.places[name].index] is not None}
+    names = {name for name in found if d_weights[sized.places[name].index] is not None}
     if not names:
         return names
     present, index = torch.unique(tokens, return_inverse=True)
     for name in sorted(names):
-        place = spec.places[name]
+        place = sized.places[name]
         gradient = d_weights[place.index]
         assert gradient is not None
         table = gradient.new_zeros(len(present), place.rows)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from elman.errors import ConfigError, DtypeError, ShapeError
-from elman.nn._chunks import losses_and_gradients
+from elman.nn._chunks import Loss, losses_and_gradients
 from elman.nn._memory import widened
 from elman.nn.batch import TOKENS
 from elman.nn.linear import Linear, product_path
+from elman.nn.paths.choice import Path
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -43,16 +45,20 @@ def linear_cross_entropy(
     _check_options(reduction, label_smoothing)
     _check(input, weight, bias, targets)
     rows, ids = input.reshape(-1, input.shape[-1]), targets.reshape(-1).to(torch.int64)
-    options, path = (reduction, ignore_index, label_smoothing), product_path(input, weight, bias)
+    path = product_path(input, weight, bias)
     if path.bfloat16:
         rows, weight, bias = widened(rows), widened(weight), None if bias is None else widened(bias)
+    loss = Loss(rows, weight, bias, ids, reduction, ignore_index, label_smoothing, path.bfloat16)
+    found = _value(loss, path)
+    return found.reshape(targets.shape) if reduction == "none" else found
+
+
+def _value(loss: Loss, path: Path) -> Tensor:
     if path.name == "reference":
-        loss = reference(rows, weight, bias, ids, *options)
-    elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (rows, weight, bias)):
-        loss = _Loss.apply(rows, weight, bias, ids, *options, path.bfloat16)  # type: ignore[no-untyped-call]
-    else:
-        loss = losses_and_gradients(rows, weight, bias, ids, None, *options, [False] * 3, path.bfloat16)[0]
-    return loss.reshape(targets.shape) if reduction == "none" else loss
+        return reference(loss)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in loss.parts()):
+        return _Differentiable.apply(*loss)  # type: ignore[no-any-return, no-untyped-call]
+    return losses_and_gradients(loss, None, [False] * 3)[0]  # type: ignore[no-any-return]
 
 
 class LinearCrossEntropy(torch.nn.Module):
@@ -87,30 +93,29 @@ class LinearCrossEntropy(torch.nn.Module):
         return f"reduction={self.reduction!r}, ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}"
 
 
-class _Loss(torch.autograd.Function):
+class _Differentiable(torch.autograd.Function):
     """The fused loss; differentiated twice, it goes through the reference."""
 
     @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, reduction: str,
-        ignore_index: int, smoothing: float, bfloat16: bool,
-    ) -> Tensor:  # fmt: skip
+    def forward(ctx: Any, *fields: Any) -> Tensor:
         """The loss and, but for reduction "none", its gradients."""
-        ctx.options, ctx.bfloat16 = (reduction, ignore_index, smoothing), bfloat16
-        wanted = [want and reduction != "none" for want in ctx.needs_input_grad[:3]]
-        loss, *gradients = losses_and_gradients(rows, weight, bias, targets, None, *ctx.options, wanted, bfloat16)
-        ctx.save_for_backward(rows, weight, bias, targets, *gradients)
-        return loss  # type: ignore[no-any-return]
+        loss = Loss(*fields)
+        wanted = [want and loss.reduction != "none" for want in ctx.needs_input_grad[:3]]
+        value, *gradients = losses_and_gradients(loss, None, wanted)
+        ctx.options = loss.reduction, loss.ignore_index, loss.smoothing, loss.bfloat16
+        ctx.save_for_backward(*loss.parts(), loss.targets, *gradients)
+        return value  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients, times d."""
         rows, weight, bias, targets, *gradients = ctx.saved_tensors
-        wanted = list(ctx.needs_input_grad[:3])
+        loss, wanted = Loss(rows, weight, bias, targets, *ctx.options), list(ctx.needs_input_grad[:3])
+        found: Sequence[Tensor | None]
         if torch.is_grad_enabled():
-            found = _again(rows, weight, bias, targets, ctx.options, d, wanted)
-        elif ctx.options[0] == "none":
-            found = losses_and_gradients(rows, weight, bias, targets, d, *ctx.options, wanted, ctx.bfloat16)[1:]
+            found = _again(loss, d, wanted)
+        elif loss.reduction == "none":
+            found = losses_and_gradients(loss, d, wanted)[1:]
         elif not torch.compiler.is_compiling() and d.item() == 1.0:
             found = gradients
         else:
@@ -118,29 +123,27 @@ class _Loss(torch.autograd.Function):
         return *(g if want else None for g, want in zip(found, wanted, strict=True)), *[None] * 5
 
 
-def _again(
-    rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, options: tuple[str, int, float], d: Tensor,
-    wanted: list[bool],
-) -> list[Tensor | None]:  # fmt: skip
+def _again(loss: Loss, d: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
     """Gradients that can be differentiated again: through the reference."""
     # Views, so that a tensor that stands in two places has a gradient for each.
-    places = [None if t is None else t.view_as(t) for t in (rows, weight, bias)]
-    x, w, b = places
-    assert x is not None
-    assert w is not None
+    rows, weight, bias = places = [None if t is None else t.view_as(t) for t in loss.parts()]
+    assert rows is not None
+    assert weight is not None
     sources = [place for place, want in zip(places, wanted, strict=True) if want and place is not None]
-    found = iter(torch.autograd.grad(reference(x, w, b, targets, *options), sources, d, create_graph=True))
+    value = reference(loss._replace(rows=rows, weight=weight, bias=bias))
+    found = iter(torch.autograd.grad(value, sources, d, create_graph=True))
     return [next(found) if want else None for want in wanted]
 
 
-def reference(
-    rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, reduction: str, ignore_index: int,
-    smoothing: float,
-) -> Tensor:  # fmt: skip
+def reference(loss: Loss) -> Tensor:
     """The loss by torch's own functions."""
-    logits = torch.nn.functional.linear(rows, weight, bias)
+    logits = torch.nn.functional.linear(*loss.parts())
     return torch.nn.functional.cross_entropy(
-        logits, targets, reduction=reduction, ignore_index=ignore_index, label_smoothing=smoothing
+        logits,
+        loss.targets,
+        reduction=loss.reduction,
+        ignore_index=loss.ignore_index,
+        label_smoothing=loss.smoothing,
     )
 
 

@@ -88,7 +88,7 @@ class PlanSpec:
 
 
 def bind(numbers: list[int], tensor: torch.Tensor | None) -> BoundPlan:
-    """The plan of a spec's `numbers` and `tensor`."""
+    """The plan of a sized's `numbers` and `tensor`."""
     kind, steps, batch, reverse, _ = numbers
     return _regular(kind, steps, batch, bool(reverse)) if tensor is None else PlanSpec.of(numbers, tensor).bind()
 

@@ -19,7 +19,7 @@ from elman.nn._fingerprint import EXTRA_STATE, check_fingerprint, fingerprint
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
 from elman.nn.paths.checkpoint import read_checkpoint
 from elman.nn.paths.choice import Path, check_precision, choose_path
-from elman.nn.spec import LayerSpec
+from elman.nn.sized import SizedCell
 from elman.nn.stack import Direction, run_stack
 from elman.state import State
 
@@ -84,7 +84,7 @@ class Recurrent(torch.nn.Module):
             raise ConfigError(f"{self.cell.name}: has no parameters; a layer needs one at least, which gives its dtype")
         for layer in range(1, num_layers):
             self._check_on(layer)
-        self._specs = tuple(LayerSpec.of(self.graph, self.layer_sizes(layer)) for layer in range(num_layers))
+        self._sized = tuple(SizedCell.of(self.graph, self.layer_sizes(layer)) for layer in range(num_layers))
         self._names = tuple(self._register(layer, device, dtype) for layer in range(num_layers))
         self._starts = {port.name: port.start for port in self.graph.states}
         self.reset_parameters()
@@ -138,8 +138,8 @@ class Recurrent(torch.nn.Module):
         """The weights of each direction of each layer (a parametrisation or a functional call may have put others)."""
         own: Any = self._parameters
         return [
-            [(spec, [own[name] if name in own else getattr(self, name) for name in direction]) for direction in names]
-            for spec, names in zip(self._specs, self._names, strict=True)
+            [(sized, [own[name] if name in own else getattr(self, name) for name in direction]) for direction in names]
+            for sized, names in zip(self._sized, self._names, strict=True)
         ]
 
     def forward(self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None) -> tuple[Any, State]:

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from elman.nn._memory import widened
 from elman.nn.batch import Batch
+from elman.nn.call import Call
 from elman.nn.paths.checkpoint import forward
 from elman.nn.paths.choice import Path
 from elman.nn.paths.reference import one_hot, reference
-from elman.nn.spec import LayerSpec
+from elman.nn.plans import PlanSpec
+from elman.nn.sized import SizedCell
 
-Direction = tuple[LayerSpec, list[Tensor]]
+Direction = tuple[SizedCell, list[Tensor]]
 States = Sequence[Tensor | None]
 
 
@@ -31,7 +33,7 @@ def run_stack(
 
     Args:
         batch: the input.
-        layers: the spec and the weights of each direction of each layer.
+        layers: the cell at its sizes and the weights of each direction of each layer.
         initial: for each state [layers * directions, B, size], or None.
         dropout: share of the values between layers that is zeroed.
         path: what runs, and in which numbers.
@@ -45,7 +47,8 @@ def run_stack(
         outputs = []
         for reverse, direction in enumerate(directions):
             entry = [batch.sort(None if state is None else state[len(finals)]) for state in initial]
-            output, final = _run(batch, direction, values, entry, bool(reverse), path, checkpoint)
+            plan = batch.plan.reversed() if reverse else batch.plan
+            output, final = _run(direction, plan, values, entry, path, checkpoint)
             outputs.append(output)
             finals.append([batch.unsort(state) for state in final])
         values = (outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1), *values[1:])
@@ -58,22 +61,19 @@ def run_stack(
 
 
 def _run(
-    batch: Batch, direction: Direction, values: Sequence[Tensor], entry: States, reverse: bool, path: Path,
-    checkpoint: int | None,
-) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
-    spec, weights = direction
-    fused = path.name == "fused"
+    direction: Direction, plan: PlanSpec, values: Sequence[Tensor], entry: States, path: Path, checkpoint: int | None
+) -> tuple[Tensor, list[Tensor]]:
+    (sized, weights), fused = direction, path.name == "fused"
     if path.bfloat16:
         weights, entry = [widened(t) for t in weights], [None if t is None else widened(t) for t in entry]
-    plan = batch.plan.reversed() if reverse else batch.plan
     first, *others = values
     if first.is_floating_point():
         tokens, inputs = None, [first, *others]
-    elif fused and spec.takes_tokens:
+    elif fused and sized.takes_tokens:
         tokens, inputs = first, others
     else:
-        tokens, inputs = None, [one_hot(first, spec, weights[0].dtype), *others]
-    if fused:
-        tensors = LayerSpec.derive(spec, weights)  # torch.compile cannot call methods of a constant object
-        return forward(spec, plan, tokens, inputs, entry, tensors, checkpoint, path.bfloat16)
-    return reference(spec, plan, tokens, inputs, entry, weights)
+        tokens, inputs = None, [one_hot(first, sized, weights[0].dtype), *others]
+    if not fused:
+        return reference(Call.of(sized, plan, tokens, inputs, entry, weights))
+    tensors = SizedCell.derive(sized, weights)  # torch.compile cannot call methods of a constant object
+    return forward(Call.of(sized, plan, tokens, inputs, entry, tensors, bfloat16=path.bfloat16), checkpoint)

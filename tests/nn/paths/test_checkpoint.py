@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pack_sequence
 import elman.nn
 from elman.errors import ConfigError
 from elman.nn import Recurrent
+from elman.nn.call import Call
 from elman.nn.paths import checkpoint
 from elman.nn.paths._windows import Windows
 from elman.nn.plans import BATCH_FIRST, DENSE, PACKED, RAGGED, PlanSpec
@@ -195,9 +196,11 @@ def test_compiled_with_ragged_input() -> None:
 
 @pytest.mark.parametrize("segment", [0, 4])
 def test_operations_by_torchs_own_checks(segment: int) -> None:
-    spec, weights = Recurrent("lstm", D, H)._layers()[0][0]
+    sized, weights = Recurrent("lstm", D, H)._layers()[0][0]
     weights, checks = [w.detach() for w in weights], ["test_schema", "test_faketensor"]
-    call = (spec.key, [DENSE, T, B, 1, -1], None, None, [torch.randn(T * B, D)], [torch.randn(B, H), None], weights)
+    call = Call.of(
+        sized, PlanSpec(DENSE, T, B, True), None, [torch.randn(T * B, D)], [torch.randn(B, H), None], weights
+    )
     torch.library.opcheck(torch.ops.elman.forward_by_segments.default, (*call, segment), test_utils=checks)
     results = torch.ops.elman.forward_by_segments(*call, segment)
     more = results[3:], [torch.randn(T * B, H), None, torch.randn(B, H)], [True, True, False, True, False, True]
@@ -245,12 +248,13 @@ def test_rows_that_lie_together_are_not_gathered() -> None:
 
 
 def test_how_long_segments_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, _ = Recurrent("lstm", D, H)._layers()[0][0]
-    engine = spec.engine(torch.float32)
+    sized, weights = Recurrent("lstm", D, H)._layers()[0][0]
+    engine = sized.engine(torch.float32)
     monkeypatch.setattr(checkpoint, "LEAST", 1000 * (engine.saved.width + engine.kept.width))
 
     def segment(steps: int, asked: int = checkpoint.SQRT) -> tuple[int, int]:
-        return checkpoint.segment(spec.key, [DENSE, steps, 1, 0, -1], torch.float32, asked)
+        call = Call.of(sized, PlanSpec(DENSE, steps, 1), None, [torch.zeros(steps, D)], [None] * 2, weights)
+        return checkpoint.segment(call, asked)
 
     assert [segment(steps)[0] for steps in (0, 1, 2, 9, 10, 100_000)] == [1, 1, 2, 3, 4, 317]
     assert segment(100)[1] == 1000

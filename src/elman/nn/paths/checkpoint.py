@@ -17,11 +17,11 @@ from torch import Tensor
 from elman.errors import ConfigError
 from elman.nn._library import operation
 from elman.nn._memory import in_rows, readable
+from elman.nn.call import SCHEMA, Call
 from elman.nn.paths import _buffers as buffers
 from elman.nn.paths import fused
 from elman.nn.paths._windows import Window, Windows
-from elman.nn.plans import PlanSpec
-from elman.nn.spec import LayerSpec, key_with, spec_of
+from elman.nn.sized import SizedCell
 
 SQRT = 0
 LEAST = 1 << 20  # elements that a segment takes at least: below that, calls cost more than memory is worth
@@ -38,22 +38,11 @@ def read_checkpoint(checkpoint: Any) -> int | None:
     raise ConfigError(f'checkpoint must be None, "sqrt" or a number of steps of at least 1, got {checkpoint!r}')
 
 
-def forward(
-    spec: LayerSpec,
-    plan: PlanSpec,
-    tokens: Tensor | None,
-    inputs: Sequence[Tensor],
-    initial: Sequence[Tensor | None],
-    weights: Sequence[Tensor],
-    checkpoint: int | None,
-    bfloat16: bool = False,
-) -> tuple[Tensor, list[Tensor]]:
+def forward(call: Call, checkpoint: int | None) -> tuple[Tensor, list[Tensor]]:
     """As `fused.forward`; where a gradient will be asked for, by segments of `checkpoint` steps (or SQRT)."""
-    tensors = [*inputs, *initial, *weights]
-    if checkpoint is None or not fused.is_learning(tensors):
-        return fused.forward(spec, plan, tokens, inputs, initial, weights, bfloat16)
-    key, numbers = key_with(spec.key, bfloat16), (len(inputs), len(initial), checkpoint)
-    results = BySegments.apply(key, plan.numbers, plan.tensor, tokens, *numbers, *tensors)  # type: ignore[no-untyped-call]
+    if checkpoint is None or not fused.is_learning(call.tensors):
+        return fused.forward(call)
+    results = BySegments.apply(checkpoint, *call.spread())  # type: ignore[no-untyped-call]
     return results[0], list(results[1:])
 
 
@@ -61,89 +50,66 @@ class BySegments(torch.autograd.Function):
     """The fused forward and backward by segments; differentiated twice, it goes through the reference."""
 
     @staticmethod
-    def forward(
-        ctx: Any, key: str, numbers: list[int], edges: Tensor | None, tokens: Tensor | None, n_inputs: int,
-        n_initial: int, checkpoint: int, *tensors: Tensor | None,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
+    def forward(ctx: Any, checkpoint: int, *spread: Any) -> tuple[Tensor, ...]:
         """Run, and keep the states at the edges of segments."""
-        parts = fused.split(tensors, n_inputs, n_initial)
-        results = _forward(key, numbers, edges, tokens, *parts, checkpoint)
-        ctx.key, ctx.numbers, ctx.counts, ctx.checkpoint = key, numbers, (n_inputs, n_initial), checkpoint
-        kept = results[1 + n_initial :] + (results[:1] if _suffices(key) else [])
-        ctx.save_for_backward(edges, tokens, *tensors, *kept)
-        ctx.set_materialize_grads(False)
-        return tuple(results[: 1 + n_initial])
+        call = Call.gather(*spread)
+        results, (_, states) = _forward(call, checkpoint), call.counts
+        output, finals, edges = results[0], results[1 : 1 + states], results[1 + states :]
+        ctx.checkpoint = checkpoint
+        fused.keep(ctx, call, edges + ([output] if _suffices(call.sized()) else []))
+        return output, *finals
 
     @staticmethod
     def backward(ctx: Any, *d_results: Tensor | None) -> tuple[Any, ...]:
         """Gradients of all tensors."""
-        edges, tokens, *rest = ctx.saved_tensors
-        wanted = list(ctx.needs_input_grad[7:])
-        tensors, kept = rest[: len(wanted)], rest[len(wanted) :]
-        if torch.is_grad_enabled():
-            gradients = fused.again(ctx.key, ctx.numbers, edges, tokens, tensors, ctx.counts, d_results, wanted)
-        else:
-            parts = fused.split(tensors, *ctx.counts)
-            found = _backward(
-                ctx.key, ctx.numbers, edges, tokens, *parts, kept, list(d_results), wanted, ctx.checkpoint
-            )
-            gradients = [g if want else None for g, want in zip(found, wanted, strict=True)]
-        return (None,) * 7 + tuple(gradients)
-
-
-Call = tuple[str, list[int], Tensor | None, Tensor | None, list[Tensor], list[Tensor | None], list[Tensor]]
+        return fused.gradients(ctx, d_results, lambda *args: _backward(*args, ctx.checkpoint))
 
 
 class _Segments:
     """What forward and backward share of one call."""
 
-    def __init__(
-        self, key: str, plan: list[int], edges: Tensor | None, tokens: Tensor | None, inputs: Sequence[Tensor],
-        weights: Sequence[Tensor], checkpoint: int,
-    ) -> None:  # fmt: skip
-        self.key, self.tokens, self.inputs = key, tokens, inputs
-        self.weights = [readable(w) if w.dim() == 2 else in_rows(w) for w in weights]  # once: their panels are kept
-        self.windows = Windows(PlanSpec.of(plan, edges), *segment(key, plan, weights[0].dtype, checkpoint))
+    def __init__(self, call: Call, checkpoint: int) -> None:
+        self._whole, self.batch = call, call.batch()
+        self.inputs, self.initial, weights = call.split(call.tensors)
+        self._weights = [readable(w) if w.dim() == 2 else in_rows(w) for w in weights]  # once: their panels are kept
+        self.windows = Windows(call.plan_spec(), *segment(call, checkpoint))
         order = self.windows.order
         self.order: slice | Tensor = slice(None) if order is None else order
-        self.batch = plan[2]
 
     def rows_by_state(self, given: Sequence[Tensor | None], zero: bool = False) -> list[Tensor]:
         """For each state a copy of the rows [B, size] in the order of the windows; by default the start, or zeros."""
-        spec = spec_of(self.key)
+        sized = self._whole.sized()
         rows = []
-        for port, tensor in zip(spec.graph.states, given, strict=True):
+        for port, tensor in zip(sized.graph.states, given, strict=True):
             start = 0.0 if zero else port.start
-            full = self.weights[0].new_full((self.batch, spec.size(port.size)), start)
+            full = self._whole.like().new_full((self.batch, sized.size(port.size)), start)
             rows.append(full if tensor is None else full.copy_(tensor[self.order]))
         return rows
 
     def call(self, window: Window, entry: Sequence[Tensor]) -> Call:
-        """The arguments of the kernels' forward for one window whose sequences begin with `entry`."""
-        tokens = None if self.tokens is None else window.take(self.tokens)
-        inputs = [window.take(x) for x in self.inputs]
-        return self.key, window.plan.numbers, window.plan.tensor, tokens, inputs, list(entry), self.weights
+        """The call of one window whose sequences begin with `entry`."""
+        tokens = None if self._whole.tokens is None else window.take(self._whole.tokens)
+        tensors = (*(window.take(x) for x in self.inputs), *entry, *self._weights)
+        plan = window.plan
+        return self._whole._replace(plan=plan.numbers, edges=plan.tensor, tokens=tokens, tensors=tensors)
 
 
-def run(
-    key: str, plan: list[int], edges: Tensor | None, tokens: Tensor | None, inputs: list[Tensor],
-    initial: list[Tensor | None], weights: list[Tensor], checkpoint: int,
-) -> list[Tensor]:  # fmt: skip
+def run(call: Call, checkpoint: int) -> list[Tensor]:
     """One direction of a layer: output, final states, and of each state the rows with which segments begin.
 
     These stand one segment behind the other, from the second on, sequences in the order of the windows.
     """
-    results = run_fake(key, plan, edges, tokens, inputs, initial, weights, checkpoint)
-    output, finals, kept = results[0], results[1 : 1 + len(initial)], results[1 + len(initial) :]
-    segments = _Segments(key, plan, edges, tokens, inputs, weights, checkpoint)
-    states = segments.rows_by_state(initial)
+    results, (_, count) = run_fake(call, checkpoint), call.counts
+    output, finals, kept = results[0], results[1 : 1 + count], results[1 + count :]
+    segments = _Segments(call, checkpoint)
+    states = segments.rows_by_state(segments.initial)
     with buffers.packed_once():
         for window in segments.windows:
             if window.index:
                 for rows, state in zip(kept, states, strict=True):
                     rows[window.kept] = state[: window.running]
             entry = [state[: window.running] for state in states]
-            output[window.rows], *after = buffers.forward(*segments.call(window, entry), False)
+            output[window.rows], *after = buffers.forward(segments.call(window, entry), False)
             for state, rows in zip(entry, after, strict=True):
                 state.copy_(rows)
     for final, state in zip(finals, states, strict=True):
@@ -152,50 +118,46 @@ def run(
 
 
 def run_back(
-    key: str, plan: list[int], edges: Tensor | None, tokens: Tensor | None, inputs: list[Tensor],
-    initial: list[Tensor | None], weights: list[Tensor], kept: list[Tensor], d_results: list[Tensor | None],
-    wanted: list[bool], checkpoint: int,
-) -> list[Tensor]:  # fmt: skip
-    """Gradients of inputs, initial states and weights, in this order; an empty tensor where none is wanted.
+    call: Call, kept: list[Tensor], d_results: list[Tensor | None], wanted: list[bool], checkpoint: int
+) -> list[Tensor]:
+    """The gradient of each tensor of the call; an empty tensor where none is wanted.
 
     `kept` are the states with which segments begin and, where it is all that backward reads, the output.
     """
-    counts = len(inputs), len(initial)
-    gradients = buffers.fake_backward(key, plan, edges, tokens, inputs, initial, weights, [], d_results, wanted)
-    d_inputs, d_initial, d_weights = fused.split(gradients, *counts)
+    inputs, states = call.counts
+    gradients = buffers.fake_backward(call, [], d_results, wanted)
+    d_inputs, d_initial, d_weights = call.split(gradients)
     for total in d_weights:
         total.zero_()
-    wanted = [*wanted[: counts[0]], *[True] * counts[1], *wanted[sum(counts) :]]  # states from segment to segment
-    segments = _Segments(key, plan, edges, tokens, inputs, weights, checkpoint)
-    begin, edge, output = segments.rows_by_state(initial), kept[: len(initial)], kept[len(initial) :]
+    wanted = [*wanted[:inputs], *[True] * states, *wanted[inputs + states :]]  # states from segment to segment
+    segments = _Segments(call, checkpoint)
+    begin, edge, output = segments.rows_by_state(segments.initial), kept[:states], kept[states:]
     d_output, adjoints = d_results[0], segments.rows_by_state(d_results[1:], zero=True)
     with buffers.packed_once():
         for window in reversed(segments.windows):
             entry = [s[window.kept] for s in edge] if window.index else [s[: window.running] for s in begin]
-            call = segments.call(window, entry)
-            steps = _steps(window, output) or _made_again(call)
+            part = segments.call(window, entry)
+            steps = _steps(window, output) or _made_again(part)
             carried = [adjoint[: window.running] for adjoint in adjoints]
             d = [None if d_output is None else window.take(d_output), *carried]
-            found = buffers.backward(*call, steps, d, wanted)
-            d_x, d_state, d_weight = fused.split(found, *counts)
-            for total, part in zip(d_weights, d_weight, strict=True):
-                total += part
-            for gradient, part in zip(d_inputs, d_x, strict=True):
-                if len(part):
-                    gradient[window.rows] = part
-            for rows, part in zip(carried, d_state, strict=True):
-                rows.copy_(part)
+            d_x, d_state, d_weight = call.split(buffers.backward(part, steps, d, wanted))
+            for total, share in zip(d_weights, d_weight, strict=True):
+                total += share
+            for gradient, rows in zip(d_inputs, d_x, strict=True):
+                if len(rows):
+                    gradient[window.rows] = rows
+            for rows, share in zip(carried, d_state, strict=True):
+                rows.copy_(share)
     for gradient, adjoint in zip(d_initial, adjoints, strict=True):
         if len(gradient):
             gradient[segments.order] = adjoint
     return gradients
 
 
-def _suffices(key: str) -> bool:
+def _suffices(sized: SizedCell) -> bool:
     """Whether the output is all that backward reads of the steps: the one state of a cell that saves nothing."""
-    recurrence = spec_of(key).recurrence
-    states = [port.name for port in recurrence.graph.states]
-    return states == [recurrence.graph.output] and not recurrence.saved
+    states = [port.name for port in sized.graph.states]
+    return states == [sized.graph.output] and not sized.recurrence.saved
 
 
 def _steps(window: Window, output: Sequence[Tensor]) -> list[Tensor]:
@@ -205,41 +167,36 @@ def _steps(window: Window, output: Sequence[Tensor]) -> list[Tensor]:
 
 def _made_again(call: Call) -> list[Tensor]:
     """What backward reads of the steps of a window, made by another forward."""
-    output, *rest = buffers.forward(*call, True)
-    return [output, *rest[len(call[5]) :]]
+    (output, *rest), (_, states) = buffers.forward(call, True), call.counts
+    return [output, *rest[states:]]
 
 
-def segment(key: str, plan: Sequence[int], dtype: torch.dtype, checkpoint: int) -> tuple[int, int]:
+def segment(call: Call, checkpoint: int) -> tuple[int, int]:
     """The least steps of a segment, and its least rows: √T, and what takes a fixed size; or just what is asked for."""
     if checkpoint != SQRT:
         return checkpoint, 0
-    engine = spec_of(key).engine(dtype)
-    return math.isqrt(max(int(plan[1]) - 1, 0)) + 1, LEAST // max(engine.saved.width + engine.kept.width, 1)
+    engine = call.sized().engine(call.like().dtype)
+    return math.isqrt(max(int(call.longest()) - 1, 0)) + 1, LEAST // max(engine.saved.width + engine.kept.width, 1)
 
 
-def run_fake(
-    key: str, plan: list[int], edges: Tensor | None, tokens: Tensor | None, inputs: list[Tensor],
-    initial: list[Tensor | None], weights: list[Tensor], checkpoint: int,
-) -> list[Tensor]:  # fmt: skip
+def run_fake(call: Call, checkpoint: int) -> list[Tensor]:
     """Results of the same shapes as `run`; no batch has more inner edges of segments than steps / length."""
-    results = buffers.fake_forward(key, plan, edges, tokens, inputs, initial, weights, False)
-    edge_count = results[0].shape[0] // segment(key, plan, weights[0].dtype, checkpoint)[0]
+    results = buffers.fake_forward(call, False)
+    edge_count = call.rows() // segment(call, checkpoint)[0]
     return results + [final.new_empty(edge_count, final.shape[1]) for final in results[1:]]
 
 
 def run_back_fake(
-    key: str, plan: list[int], edges: Tensor | None, tokens: Tensor | None, inputs: list[Tensor],
-    initial: list[Tensor | None], weights: list[Tensor], kept: list[Tensor], d_results: list[Tensor | None],
-    wanted: list[bool], checkpoint: int,
-) -> list[Tensor]:  # fmt: skip
+    call: Call, kept: list[Tensor], d_results: list[Tensor | None], wanted: list[bool], checkpoint: int
+) -> list[Tensor]:
     """Results of the same shapes as `run_back`."""
-    return buffers.fake_backward(key, plan, edges, tokens, inputs, initial, weights, kept, d_results, wanted)
+    return buffers.fake_backward(call, kept, d_results, wanted)
 
 
-_forward = operation(f"forward_by_segments({fused.COMMON}, int checkpoint) -> Tensor[]", run, run_fake)
+_forward = operation(f"forward_by_segments({SCHEMA}, int checkpoint) -> Tensor[]", run, run_fake, Call)
 _backward = operation(
-    f"backward_by_segments({fused.COMMON}, Tensor[] kept, Tensor?[] d_results, bool[] wanted, int checkpoint)"
-    " -> Tensor[]",
+    f"backward_by_segments({SCHEMA}, Tensor[] kept, Tensor?[] d_results, bool[] wanted, int checkpoint) -> Tensor[]",
     run_back,
     run_back_fake,
+    Call,
 )

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from elman.nn._library import operation
+from elman.nn.call import SCHEMA, Call
 from elman.nn.paths import _buffers as buffers
 from elman.nn.paths.reference import reference
-from elman.nn.plans import PlanSpec
-from elman.nn.spec import LayerSpec, key_with, spec_of
 
 
-def forward(
-    spec: LayerSpec,
-    plan: PlanSpec,
-    tokens: Tensor | None,
-    inputs: Sequence[Tensor],
-    initial: Sequence[Tensor | None],
-    weights: Sequence[Tensor],
-    bfloat16: bool = False,
-) -> tuple[Tensor, list[Tensor]]:
-    """Output [N, size] and final states [B, size] of one direction of a layer.
-
-    Args:
-        spec: the cell at its sizes.
-        plan: how rows make sequences.
-        tokens: int64 [N] in place of the first input, each standing for a one-hot row, or None.
-        inputs: float [N, size] for each (other) input of the cell.
-        initial: [B, size] for each state, or None for the cell's own start.
-        weights: the slots of `elman.cells.layout`, then derived parameters (`LayerSpec.derive`).
-        bfloat16: whether the factors of products are rounded to it; all tensors are float32 then.
-    """
-    edges, tensors, key = plan.tensor, [*inputs, *initial, *weights], key_with(spec.key, bfloat16)
-    if is_learning(tensors):
-        numbers = (len(inputs), len(initial))
-        results = Fused.apply(key, plan.numbers, edges, tokens, *numbers, *tensors)  # type: ignore[no-untyped-call]
-    else:
-        results = _forward(key, plan.numbers, edges, tokens, list(inputs), list(initial), list(weights), False)
+def forward(call: Call) -> tuple[Tensor, list[Tensor]]:
+    """Output [N, size] and final states [B, size] of one direction of a layer."""
+    results = Fused.apply(*call.spread()) if is_learning(call.tensors) else _forward(call, False)  # type: ignore[no-untyped-call]
     return results[0], list(results[1:])
 
 
@@ -53,52 +29,46 @@ class Fused(torch.autograd.Function):
     """The fused forward with its fused backward; differentiated twice, it goes through the reference."""
 
     @staticmethod
-    def forward(
-        ctx: Any, key: str, numbers: list[int], edges: Tensor | None, tokens: Tensor | None, n_inputs: int,
-        n_initial: int, *tensors: Tensor | None,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
+    def forward(ctx: Any, *spread: Any) -> tuple[Tensor, ...]:
         """Run, and keep what the gradient needs."""
-        inputs, initial, weights = split(tensors, n_inputs, n_initial)
-        results = _forward(key, numbers, edges, tokens, inputs, initial, weights, True)
-        count = 1 + n_initial
-        ctx.key, ctx.numbers, ctx.counts = key, numbers, (n_inputs, n_initial)
-        ctx.save_for_backward(edges, tokens, *tensors, results[0], *results[count:])
-        ctx.set_materialize_grads(False)
-        return tuple(results[:count])
+        call = Call.gather(*spread)
+        results, (_, states) = _forward(call, True), call.counts
+        output, finals, others = results[0], results[1 : 1 + states], results[1 + states :]
+        keep(ctx, call, [output, *others])
+        return output, *finals
 
     @staticmethod
     def backward(ctx: Any, *d_results: Tensor | None) -> tuple[Any, ...]:
         """Gradients of all tensors."""
-        n_inputs, n_initial = ctx.counts
-        edges, tokens, *rest = ctx.saved_tensors
-        wanted = list(ctx.needs_input_grad[6:])
-        tensors, kept = rest[: len(wanted)], rest[len(wanted) :]
-        if torch.is_grad_enabled():
-            gradients = again(ctx.key, ctx.numbers, edges, tokens, tensors, ctx.counts, d_results, wanted)
-        else:
-            inputs, initial, weights = split(tensors, n_inputs, n_initial)
-            found = _backward(
-                ctx.key, ctx.numbers, edges, tokens, inputs, initial, weights, kept, list(d_results), wanted
-            )
-            gradients = [g if want else None for g, want in zip(found, wanted, strict=True)]
-        return (None,) * 6 + tuple(gradients)
+        return gradients(ctx, d_results, _backward)
 
 
-def split(tensors: Sequence[Any], n_inputs: int, n_initial: int) -> tuple[list[Any], list[Any], list[Any]]:
-    """A list of what belongs to inputs, initial states and weights, in these three parts."""
-    behind = n_inputs + n_initial
-    return list(tensors[:n_inputs]), list(tensors[n_inputs:behind]), list(tensors[behind:])
+def keep(ctx: Any, call: Call, kept: Sequence[Tensor]) -> None:
+    """Keep a call for its backward, and the tensors that this reads besides."""
+    ctx.fixed = call.key, call.plan, call.counts, len(call.tensors)
+    ctx.save_for_backward(call.edges, call.tokens, *call.tensors, *kept)
+    ctx.set_materialize_grads(False)
 
 
-def again(
-    key: str, numbers: list[int], edges: Tensor | None, tokens: Tensor | None, tensors: Sequence[Tensor | None],
-    counts: tuple[int, int], d_results: Sequence[Tensor | None], wanted: Sequence[bool],
-) -> list[Tensor | None]:  # fmt: skip
+def gradients(ctx: Any, d_results: Sequence[Tensor | None], backward: Callable[..., list[Tensor]]) -> tuple[Any, ...]:
+    """What a function's backward gives, by the kernels or, to be differentiated again, through the reference."""
+    key, plan, counts, behind = ctx.fixed
+    edges, tokens, *rest = ctx.saved_tensors
+    call, wanted = Call(key, plan, edges, tokens, counts, rest[:behind]), list(ctx.needs_input_grad[-behind:])
+    found: Sequence[Tensor | None]
+    if torch.is_grad_enabled():
+        found = again(call, d_results, wanted)
+    else:
+        found = backward(call, rest[behind:], list(d_results), wanted)
+    others = [None] * (len(ctx.needs_input_grad) - behind)
+    return *others, *(gradient if want else None for gradient, want in zip(found, wanted, strict=True))
+
+
+def again(call: Call, d_results: Sequence[Tensor | None], wanted: Sequence[bool]) -> list[Tensor | None]:
     """Gradients that can be differentiated again: through the reference, from the saved inputs."""
     # Views, so that a tensor that stands in two places has a gradient for each.
-    places = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]
-    inputs, initial, weights = split(places, *counts)
-    output, finals = reference(spec_of(key), PlanSpec.of(numbers, edges), tokens, inputs, initial, weights)
+    places = [None if tensor is None else tensor.view_as(tensor) for tensor in call.tensors]
+    output, finals = reference(call._replace(tensors=places))
     pairs = [(r, d) for r, d in zip([output, *finals], d_results, strict=True) if d is not None and r.requires_grad]
     sources = [place for place, want in zip(places, wanted, strict=True) if want and place is not None]
     if not pairs:
@@ -108,12 +78,15 @@ def again(
     return [next(found) if want and place is not None else None for place, want in zip(places, wanted, strict=True)]
 
 
-COMMON = "str key, SymInt[] plan, Tensor? edges, Tensor? tokens, Tensor[] inputs, Tensor?[] initial, Tensor[] weights"
 _forward = operation(
-    f"forward({COMMON}, bool training) -> Tensor[]", lambda *args: buffers.forward(*args), buffers.fake_forward
+    f"forward({SCHEMA}, bool training) -> Tensor[]",
+    lambda *args: buffers.forward(*args),
+    buffers.fake_forward,
+    Call,
 )
 _backward = operation(
-    f"backward({COMMON}, Tensor[] kept, Tensor?[] d_results, bool[] wanted) -> Tensor[]",
+    f"backward({SCHEMA}, Tensor[] kept, Tensor?[] d_results, bool[] wanted) -> Tensor[]",
     lambda *args: buffers.backward(*args),
     buffers.fake_backward,
+    Call,
 )

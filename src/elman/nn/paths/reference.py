@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from elman.equations import evaluate
 from elman.nn._tokens import check_tokens
-from elman.nn.plans import PlanSpec
-from elman.nn.spec import LayerSpec
+from elman.nn.call import Call
+from elman.nn.sized import SizedCell
 
 
-def reference(
-    spec: LayerSpec,
-    plan: PlanSpec,
-    tokens: Tensor | None,
-    inputs: Sequence[Tensor],
-    initial: Sequence[Tensor | None],
-    weights: Sequence[Tensor],
-) -> tuple[Tensor, list[Tensor]]:
+def reference(call: Call) -> tuple[Tensor, list[Tensor]]:
     """Output [N, size] and final states [B, size] of one direction of a layer.
 
-    All sequences that are still running take a step together. Arguments as for `elman.nn.paths.fused.forward`.
+    All sequences that are still running take a step together.
     """
-    graph, lanes = spec.graph, plan.bind().plan
-    parameters, like = spec.parameters(weights), weights[0]
-    if tokens is not None:
-        inputs = [one_hot(tokens, spec, like.dtype), *inputs]
+    sized, lanes = call.sized(), call.plan_spec().bind().plan
+    inputs, initial, weights = call.split(call.tensors)
+    graph, parameters, like = sized.graph, sized.parameters(weights), weights[0]
+    if call.tokens is not None:
+        inputs = [one_hot(call.tokens, sized, like.dtype), *inputs]
     segments = lanes.segments[np.argsort(-lanes.segments[:, 1], kind="stable")]
     states = {
-        port.name: _entry(rows, segments[:, 2], spec.size(port.size), port.start, like)
+        port.name: _entry(rows, segments[:, 2], sized.size(port.size), port.start, like)
         for port, rows in zip(graph.states, initial, strict=True)
     }
     outputs: list[Tensor] = []
@@ -47,18 +39,20 @@ def reference(
         states = {name: torch.cat([after[name], state[active:]]) for name, state in states.items()}
         outputs.append(output)
         visited.append(rows)
-    return _in_rows(outputs, visited, like, spec.size(graph.output_size)), _finals(states, segments[:, 3], plan.batch)
+    return _in_rows(outputs, visited, like, sized.size(graph.output_size)), _finals(
+        states, segments[:, 3], call.batch()
+    )
 
 
-def one_hot(tokens: Tensor, spec: LayerSpec, dtype: torch.dtype) -> Tensor:
+def one_hot(tokens: Tensor, sized: SizedCell, dtype: torch.dtype) -> Tensor:
     """The rows [N, D] that tokens [N] stand for.
 
     Raises:
         ShapeError: a token is not 0 … D - 1. Where a trace or a transform hides the values, such a row is zero.
     """
-    size = spec.size(spec.graph.inputs[0].size)
+    size = sized.size(sized.graph.inputs[0].size)
     if not (tokens.is_meta or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()):
-        check_tokens(spec.graph.name, tokens, size)
+        check_tokens(sized.graph.name, tokens, size)
     return (tokens[:, None] == torch.arange(size, device=tokens.device)).to(dtype)
 
 

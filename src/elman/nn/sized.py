@@ -27,12 +27,12 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerSpec:
+class SizedCell:
     """A cell at given sizes. Its weights are a list: the slots of `elman.cells.layout`, then derived parameters.
 
     Attributes:
         graph, sizes: the cell, and the number behind each letter.
-        key: names the spec in a compiled graph, see `spec_of`.
+        key: names the sized in a compiled graph, see `sized_cell`.
         recurrence: the cell's programs.
         places: where each parameter lies.
         slots: tensors before the derived ones.
@@ -53,16 +53,16 @@ class LayerSpec:
     _engines: dict[tuple[torch.dtype, str], Engine] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, graph: Graph, sizes: Mapping[str, int], bfloat16: bool = False) -> LayerSpec:
-        """The spec of a cell at these sizes (one for each)."""
+    def of(cls, graph: Graph, sizes: Mapping[str, int], bfloat16: bool = False) -> SizedCell:
+        """The sized of a cell at these sizes (one for each)."""
         key = f"{graph.hash} " + " ".join(f"{letter}{size}" for letter, size in sorted(sizes.items()))
         key = key_with(key, bfloat16)
-        if key not in _SPECS:
-            _SPECS[key] = cls._new(graph, dict(sizes), key, bfloat16)
-        return _SPECS[key]
+        if key not in _SIZED:
+            _SIZED[key] = cls._new(graph, dict(sizes), key, bfloat16)
+        return _SIZED[key]
 
     @classmethod
-    def _new(cls, graph: Graph, sizes: dict[str, int], key: str, bfloat16: bool) -> LayerSpec:
+    def _new(cls, graph: Graph, sizes: dict[str, int], key: str, bfloat16: bool) -> SizedCell:
         recurrence = emit(graph)
         places: dict[str, Place] = {}
         slots = layout(graph, sizes)
@@ -80,7 +80,7 @@ class LayerSpec:
         return cls(graph, sizes, key, recurrence, places, len(slots), arrays, takes_tokens, bfloat16)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LayerSpec.of, (self.graph, dict(self.sizes), self.bfloat16)
+        return SizedCell.of, (self.graph, dict(self.sizes), self.bfloat16)
 
     def size(self, letter: str) -> int:
         """The number behind a size letter."""
@@ -120,30 +120,30 @@ class LayerSpec:
 
 
 @lru_cache(maxsize=256)  # small layers call with the same memory again and again
-def _members(spec: LayerSpec, index: int, address: int, item: int, strides: tuple[int, ...]) -> Mapping[str, Weight]:
+def _members(sized: SizedCell, index: int, address: int, item: int, strides: tuple[int, ...]) -> Mapping[str, Weight]:
     """Where the parameters of one tensor lie."""
     step = strides[0] * item
-    places = {name: place for name, place in spec.places.items() if place.index == index}
+    places = {name: place for name, place in sized.places.items() if place.index == index}
     columns = strides[1] if len(strides) == 2 else 1
     return {name: Weight(address + place.first * step, strides[0], columns) for name, place in places.items()}
 
 
-_SPECS: dict[str, LayerSpec] = {}
+_SIZED: dict[str, SizedCell] = {}
 _BFLOAT16 = " bfloat16"
 
 
 def key_with(key: str, bfloat16: bool) -> str:
-    """The key of a spec, or of the same with factors in bfloat16."""
+    """The key of a cell at its sizes, or of the same with factors in bfloat16."""
     return key + _BFLOAT16 if bfloat16 else key
 
 
-def spec_of(key: str) -> LayerSpec:
-    """The spec that was made under this key. Raises KernelError where none was."""
-    if key not in _SPECS and key.removesuffix(_BFLOAT16) in _SPECS:
-        plain = _SPECS[key.removesuffix(_BFLOAT16)]
-        return LayerSpec.of(plain.graph, plain.sizes, True)
-    if key not in _SPECS:
+def sized_cell(key: str) -> SizedCell:
+    """The one that was made under this key. Raises KernelError where none was."""
+    if key not in _SIZED and key.removesuffix(_BFLOAT16) in _SIZED:
+        plain = _SIZED[key.removesuffix(_BFLOAT16)]
+        return SizedCell.of(plain.graph, plain.sizes, True)
+    if key not in _SIZED:
         raise KernelError(
             f"cell {key[:12]} is unknown here: the graph was made in another process; make its layer first"
         )
-    return _SPECS[key]
+    return _SIZED[key]
