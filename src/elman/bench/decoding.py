@@ -24,6 +24,7 @@ from elman.data.vocabulary import Vocabulary
 from elman.decode import Grammar, ModelStepper, Output, Regex, decode
 from elman.decode import Options as Decode
 from elman.formats.model_file import LayerSpec, ModelFile
+from elman.interchange.torch import of_layer, to_cell, torch_layout
 from elman.runtime.model import Model
 
 STEPS, UNCONSTRAINED, STREAMS = "elman steps", "elman unconstrained", "elman 8 streams"  # ours to compare with
@@ -104,9 +105,8 @@ class CharacterModel(torch.nn.Module):
         given = {name: parameter.detach().numpy() for name, parameter in self.named_parameters()}
         tensors = {name: given[name] for name in ("head.weight", "head.bias")}
         for k in range(_LAYERS):
-            tensors[f"layers.{k}.W"] = given[f"lstm.weight_ih_l{k}"]
-            tensors[f"layers.{k}.U"] = given[f"lstm.weight_hh_l{k}"]
-            tensors[f"layers.{k}.b"] = given[f"lstm.bias_ih_l{k}"] + given[f"lstm.bias_hh_l{k}"]
+            lstm = {name.removeprefix("lstm."): value for name, value in of_layer(given, k).items()}
+            tensors |= {f"layers.{k}.{n}": value for n, value in to_cell(torch_layout("LSTM"), lstm, hidden).items()}
         widths = [len(CHARACTERS), *[hidden] * (_LAYERS - 1)]
         layers = tuple((LayerSpec(graph.hash, {"D": width, "H": hidden}),) for width in widths)
         head = {"kind": "softmax", "size": len(CHARACTERS)}

@@ -18,6 +18,7 @@ from elman.bench.options import Options
 from elman.bench.rows import Case
 from elman.bench.torch_sides import side
 from elman.formats.model_file import LayerSpec, ModelFile
+from elman.interchange.torch import of_layer, to_cell, torch_layout
 from elman.runtime.model import Model
 
 Step = Callable[[Array], Array]
@@ -90,15 +91,7 @@ def _model_file(module: torch.nn.RNNBase, cell: str) -> ModelFile:
     graph = built_in.get(cell).graph
     size = module.hidden_size
     weights = {name: parameter.detach().numpy() for name, parameter in module.named_parameters()}
-    bias_ih, bias_hh = weights["bias_ih_l0"], weights["bias_hh_l0"]
-    tensors = {
-        "W": weights["weight_ih_l0"],
-        "U": weights["weight_hh_l0"],
-        "b": bias_ih + bias_hh,
-    }
-    if cell == "gru":  # the candidate's recurrent bias stays apart
-        tensors["b"] = np.concatenate([tensors["b"][: 2 * size], bias_ih[2 * size :]])
-        tensors["d"] = bias_hh[2 * size :]
+    tensors = to_cell(torch_layout(module.mode), of_layer(weights), size)
     spec = LayerSpec(graph.hash, {"D": module.input_size, "H": size})
     named = {f"layers.0.{name}": tensor for name, tensor in tensors.items()}
     return ModelFile({graph.hash: graph}, ((spec,),), None, None, named)

@@ -20,6 +20,7 @@ from elman.bench.layers import GATES, TORCH, Peers, operations
 from elman.bench.options import Options
 from elman.bench.rows import Case
 from elman.bench.torch_sides import array
+from elman.interchange.torch import from_cell, torch_layout
 from elman.models import LanguageModel
 from elman.sequences.streams import Chunk, Streams
 from elman.train.config import TextConfig
@@ -67,14 +68,9 @@ class TorchModel(torch.nn.Module):
         size, self.vocabulary_size = ours.recurrent.hidden_size, ours.recurrent.input_size
         self.recurrent = TORCH[cell](self.vocabulary_size, size)
         self.head = torch.nn.Linear(size, self.vocabulary_size)
-        from_ours, weights = dict(ours.recurrent.named_parameters()), dict(self.recurrent.named_parameters())
-        with torch.no_grad():
-            weights["weight_ih_l0"].copy_(from_ours["W_l0"])
-            weights["weight_hh_l0"].copy_(from_ours["U_l0"])
-            weights["bias_ih_l0"].copy_(from_ours["b_l0"])
-            weights["bias_hh_l0"].zero_()
-            if cell == "gru":
-                weights["bias_hh_l0"][2 * size :] = from_ours["d_l0"]
+        own = {name.removesuffix("_l0"): value.detach() for name, value in ours.recurrent.named_parameters()}
+        weights = from_cell(torch_layout(self.recurrent.mode), own, size)
+        self.recurrent.load_state_dict({f"{name}_l0": torch.from_numpy(value) for name, value in weights.items()})
         self.head.load_state_dict(ours.head.state_dict())
 
     def loss(self, tokens: Tensor, targets: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -17,10 +17,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from elman import cells
 from elman.errors import DtypeError, ShapeError
+from elman.interchange.torch import Arrays, names, to_cell, torch_layout
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
 from elman.nn.paths.checkpoint import read_checkpoint
 from elman.nn.paths.choice import Path, check_precision, choose_path, differentiating
-from elman.nn.spec import LayerSpec
+from elman.nn.sized import SizedCell
 from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged
 
@@ -41,8 +42,12 @@ class _Fused(torch.nn.RNNBase):
         self.checkpoint, self.precision = checkpoint, precision
 
     def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
-        """The cell of one direction, and its weights from torch's: weight_ih, weight_hh, both biases, weight_hr."""
-        raise NotImplementedError  # each layer has its own
+        """The cell of one direction, and its weights from torch's."""
+        projected = self.proj_size > 0
+        layout = torch_layout(self.mode, projected)
+        given = dict(zip(names(self.bias, projected), tensors, strict=True))
+        sized = _sized(layout.cell, input_size, self.hidden_size, self.proj_size)
+        return sized, list(to_cell(layout, given, self.hidden_size, TENSORS).values())
 
     def extra_repr(self) -> str:
         """Torch's, and `checkpoint` and `precision` where they are set."""
@@ -154,21 +159,19 @@ def _kinds(hx: Any) -> str:
     return type(hx).__name__
 
 
-_SPECS: dict[tuple[str, int, int, int], LayerSpec] = {}
+_SIZED: dict[tuple[str, int, int, int], SizedCell] = {}
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _spec(cell: str, input_size: int, hidden_size: int, proj_size: int = 0) -> LayerSpec:
+def _sized(cell: str, input_size: int, hidden_size: int, proj_size: int = 0) -> SizedCell:
     key = (cell, input_size, hidden_size, proj_size)
-    if key not in _SPECS:
+    if key not in _SIZED:
         sizes = {"D": input_size, "H": hidden_size} | ({"P": proj_size} if proj_size else {})
-        _SPECS[key] = LayerSpec.of(cells.get(cell).graph, sizes)
-    return _SPECS[key]
+        _SIZED[key] = SizedCell.of(cells.get(cell).graph, sizes)
+    return _SIZED[key]
 
 
-def _bias(weight: Tensor, biases: Sequence[Tensor]) -> Tensor:
-    """One bias from torch's two, or zeros."""
-    return biases[0] + biases[1] if biases else weight.new_zeros(weight.shape[0])
+TENSORS = Arrays(lambda like, rows: like.new_zeros(rows), lambda vector, rows: pad(vector, (0, rows)))
 
 
 class LSTM(_Fused, torch.nn.LSTM):
@@ -191,14 +194,6 @@ class LSTM(_Fused, torch.nn.LSTM):
         shapes = super()._shapes(batch)
         return [*shapes, (*shapes[0][:2], self.hidden_size)]
 
-    def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
-        weight_ih, weight_hh, *others = tensors
-        if self.proj_size:
-            *biases, weight_hr = others
-            spec = _spec("projected_lstm", input_size, self.hidden_size, self.proj_size)
-            return spec, [weight_ih, weight_hh, _bias(weight_ih, biases), weight_hr]
-        return _spec("lstm", input_size, self.hidden_size), [weight_ih, weight_hh, _bias(weight_ih, others)]
-
 
 class GRU(_Fused, torch.nn.GRU):
     """`torch.nn.GRU` on the fused kernels: same arguments, same weights, same results to rounding.
@@ -207,17 +202,6 @@ class GRU(_Fused, torch.nn.GRU):
     options `checkpoint` and `precision`, as `elman.nn.Recurrent` has them.
     """
 
-    def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
-        """The candidate's recurrent bias stays apart (it is reset with the product); the gates' biases add up."""
-        weight_ih, weight_hh, *biases = tensors
-        gates = 2 * self.hidden_size
-        if biases:
-            b = biases[0] + pad(biases[1][:gates], (0, self.hidden_size))
-            d = biases[1][gates:]
-        else:
-            b, d = weight_ih.new_zeros(3 * self.hidden_size), weight_ih.new_zeros(self.hidden_size)
-        return _spec("gru", input_size, self.hidden_size), [weight_ih, weight_hh, b, d]
-
 
 class RNN(_Fused, torch.nn.RNN):
     """`torch.nn.RNN` on the fused kernels: same arguments, same weights, same results to rounding.
@@ -225,8 +209,3 @@ class RNN(_Fused, torch.nn.RNN):
     Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches; and the
     options `checkpoint` and `precision`, as `elman.nn.Recurrent` has them.
     """
-
-    def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
-        weight_ih, weight_hh, *biases = tensors
-        cell = "elman" if self.nonlinearity == "tanh" else "elman_relu"
-        return _spec(cell, input_size, self.hidden_size), [weight_ih, weight_hh, _bias(weight_ih, biases)]
