@@ -19,13 +19,14 @@ class ModelStepper:
 
     Args:
         model: from `elman.load`; it predicts tokens.
+        threads: that a step may take; 0: by the work, and at most ELMAN_NUM_THREADS or the cores there are.
 
     Raises:
         ConfigError: it does not.
     """
 
-    def __init__(self, model: Model) -> None:
-        self._rows = RowStepper(model)
+    def __init__(self, model: Model, threads: int = 0) -> None:
+        self._rows = RowStepper(model, threads)
         self.size = self._rows.size
         self.spelling = Spelling.of(model.vocabulary) if model.vocabulary is not None else None
         self.begin = None
@@ -37,8 +38,8 @@ class ModelStepper:
         return self._rows.start(batch)
 
     def logits(self, tokens: Integers, state: RowState) -> tuple[NDArray[Any], RowState]:
-        """As `step`, before the softmax: memory that the next step of as many sequences overwrites."""
-        return self._rows.step(tokens, state)
+        """As `step`, before the softmax."""
+        return self._rows.step(tokens, state, np.copy)
 
     def step(self, tokens: Integers, state: RowState) -> tuple[Floats, RowState]:
         """One token each, [B] → log-probabilities [B, V] and the state.
@@ -46,8 +47,7 @@ class ModelStepper:
         Raises:
             DataError: the model computes no numbers any more.
         """
-        logits, after = self._rows.step(tokens, state)
-        scores = log_softmax(logits)
+        scores, after = self._rows.step(tokens, state, log_softmax)
         first = scores.item(0) if len(scores) == 1 else np.add.reduce(scores[:, 0])
         if first != first:  # a NaN spreads over its row
             _refuse(scores)

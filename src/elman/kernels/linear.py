@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,7 +57,16 @@ class Linear:
 
     def forward(self, packed: Packed, x: Rows, y: Rows, count: int, threads: int) -> None:
         """Write y = W x + b of `count` rows: for each element one chain, bias first, columns ascending."""
-        self._forward.run(packed, {_X: x, _Y: y}, None, count, threads)
+        self.run(packed, self.between(x, y), count, threads)
+
+    @staticmethod
+    def between(x: Rows, y: Rows) -> dict[Array, Rows]:
+        """What `run` reads and writes."""
+        return {_X: x, _Y: y}
+
+    def run(self, packed: Packed, rows: Mapping[Array, Rows], count: int, threads: int) -> None:
+        """As `forward`, between places that are the same at every call."""
+        self._forward.run(packed, rows, None, count, threads)
 
     def input_gradient(self, packed: Packed, d: Rows, dx: Rows, count: int, threads: int) -> None:
         """Write ∂loss/∂x = Wᵀ d of `count` rows."""

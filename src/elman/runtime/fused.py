@@ -1,4 +1,7 @@
-"""One layer, one step at a time, on the kernels. Weights are packed once and shared; a stepper holds what moves."""
+"""One layer, one step at a time, on the kernels. Weights are packed once and shared; a stepper holds what moves.
+
+Nothing here may be stepped by two threads at once: who lends a stepper out sees to that (`stream`, `rows`).
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from numpy.typing import NDArray
 from elman.emit import Array as Row
 from elman.emit import memory
 from elman.equations import Graph, evaluate
-from elman.kernels import Forward, Packed, Plan, Precision, Rows, StateMemory, Weight, default_threads, engine_for
+from elman.kernels import BoundKernel, Forward, Packed, Plan, Precision, Rows, StateMemory, Weight, engine_for
 from elman.kernels.encode import size_of
 from elman.runtime.reference import parameters_of
+from elman.runtime.team import Team
 from elman.sequences import lanes
 
 Array = NDArray[Any]
@@ -38,6 +42,8 @@ class FusedLayer:
         self._parameters |= evaluate.derive(bound.recurrence.lowered, np, self._parameters, sizes)
         self._weights = {name: _place(array) for name, array in self._parameters.items()}
         self.table = self._token_table() if self.inference.takes_tokens else None
+        for array in (*self._parameters.values(), *([] if self.table is None else [self.table])):
+            array.flags.writeable = False
 
     def size(self, letter: str) -> int:
         """The number behind a size letter; a scalar has one element."""
@@ -54,9 +60,15 @@ class FusedLayer:
         assert self.inference.recurrence is not None
         return self.inference.recurrence.pack(self._weights)
 
-    def stepper(self, batch: int) -> FusedStepper:
+    def operations(self, kernel: BoundKernel) -> float:
+        """Of one row: what the products of a kernel take, a multiplication and an addition counted as two."""
+        links = [link for phase in kernel.program.phases for link in phase.links]
+        matrices = [kernel.program.matrices[index] for link in links for _, index in link.products]
+        return sum(2.0 * self._parameters[matrix.name].size for matrix in matrices)
+
+    def stepper(self, batch: int, team: Team) -> FusedStepper:
         """A place for `batch` sequences to move in."""
-        return FusedStepper(self, batch)
+        return FusedStepper(self, batch, team)
 
     def _token_table(self) -> Array:
         """A row for each token: what the chains hold after its one-hot input."""
@@ -77,31 +89,36 @@ class FusedLayer:
 class FusedStepper:
     """Sequences side by side on their way through one layer; nothing is allocated from step to step but small lists."""
 
-    def __init__(self, layer: FusedLayer, batch: int) -> None:
+    def __init__(self, layer: FusedLayer, batch: int, team: Team) -> None:
         self.layer, graph = layer, layer.graph
+        self._threads = team.of(batch * layer.operations(layer.inference.whole))
         self._plan = lanes.dense(1, batch)
         rows, segments, order = (a.ctypes.data for a in (self._plan.rows, self._plan.segments, self._plan.lanes))
         self._handle = Plan(rows, segments, order, self._plan.count, batch, batch)
         # Two sets of states: a step reads one and writes the other.
         self._sets = (self._empty(batch), self._empty(batch))
         self._memory = (_memory(*self._sets), _memory(*reversed(self._sets)))
-        self._current = 0
+        self.turn = 0  # the set that was written last
         self._x = np.zeros((batch, layer.size(graph.inputs[0].size)), layer.dtype)
         self._tokens = np.zeros(batch, np.int64)
         self._rows: dict[Row, Rows] = {Row(graph.inputs[0].name, "input", graph.inputs[0].size): _rows(self._x)}
-        self._output: Array | None = None
-        if graph.output not in self._sets[0]:
-            self._output = np.zeros((batch, layer.size(graph.output_size)), layer.dtype)
-            self._rows[Row(graph.output, "output", graph.output_size)] = _rows(self._output)
-        if layer.table is not None:
+        self._outputs: tuple[Array, ...] = tuple(
+            states[graph.output] for states in self._sets if graph.output in states
+        )
+        if not self._outputs:
+            self._outputs = 2 * (np.zeros((batch, layer.size(graph.output_size)), layer.dtype),)
+            self._rows[Row(graph.output, "output", graph.output_size)] = _rows(self._outputs[0])
+        self.output_rows = [_rows(output) for output in self._outputs]  # where the output lies, by turn
+        if layer.table is not None and layer.inference.recurrence is not None:
             place = (layer.table.ctypes.data, layer.dtype == np.float64, self._tokens.ctypes.data)
             self._token_rows = self._rows | layer.inference.projected.table(*place)
+            self._token_threads = team.of(batch * layer.operations(layer.inference.recurrence))
         self.reset()
 
     @property
     def states(self) -> dict[str, Array]:
         """The states, [B, size] by name: the memory itself."""
-        return self._sets[self._current]
+        return self._sets[self.turn]
 
     def reset(self) -> None:
         """Every sequence begins anew."""
@@ -121,16 +138,17 @@ class FusedStepper:
         if x.dtype.kind in "iu" and layer.table is not None and layer.inference.recurrence is not None:
             self._tokens[:] = x
             rows, kernel, packed = self._token_rows, layer.inference.recurrence, layer.behind_table
+            threads = self._token_threads
         else:
             if x.dtype.kind in "iu":
                 self._x[:] = 0
                 self._x[np.arange(batch), x] = 1
             else:
                 self._x[:] = x
-            rows, kernel, packed = self._rows, layer.inference.whole, layer.whole
-        kernel.run(packed, rows, self._handle, batch, default_threads(), self._memory[self._current])
-        self._current = 1 - self._current
-        return self.states[layer.graph.output] if self._output is None else self._output
+            rows, kernel, packed, threads = self._rows, layer.inference.whole, layer.whole, self._threads
+        kernel.run(packed, rows, self._handle, batch, threads, self._memory[self.turn])
+        self.turn = 1 - self.turn
+        return self._outputs[self.turn]
 
     def _empty(self, batch: int) -> dict[str, Array]:
         layer = self.layer

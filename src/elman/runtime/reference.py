@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from elman.cells.layout import layout
 from elman.equations import Graph, evaluate
+from elman.kernels import Rows
+from elman.runtime.team import Team
 
 Array = NDArray[Any]
 
@@ -40,8 +42,8 @@ class ReferenceLayer:
         """The number behind a size letter; a scalar has one element."""
         return self.sizes.get(letter, 1)
 
-    def stepper(self, batch: int) -> ReferenceStepper:
-        """A place for `batch` sequences to move in."""
+    def stepper(self, batch: int, team: Team) -> ReferenceStepper:
+        """A place for `batch` sequences to move in. The team is not asked: numpy has its own."""
         return ReferenceStepper(self, batch)
 
 
@@ -52,6 +54,9 @@ class ReferenceStepper:
         self.layer = layer
         self.states: dict[str, Array] = {}
         self._batch = batch
+        self._output = np.zeros((batch, layer.size(layer.graph.output_size)), layer.dtype)
+        self.output_rows = [Rows(self._output.ctypes.data, self._output.shape[1])]
+        self.turn = 0
         self.reset()
 
     def reset(self) -> None:
@@ -74,6 +79,7 @@ class ReferenceStepper:
         (port,) = layer.graph.inputs
         if x.dtype.kind in "iu":
             x = np.eye(layer.size(port.size), dtype=layer.dtype)[x]
-        output: Array
+        x = x.astype(layer.dtype, copy=False)
         output, self.states = evaluate.run(layer.graph, np, {port.name: x}, self.states, layer.parameters)
-        return output
+        self._output[:] = output
+        return self._output

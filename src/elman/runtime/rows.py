@@ -1,46 +1,67 @@
-"""A model as a function: tokens and a state in, logits and a new state out, for any batch at any time.
+"""A model as a function: tokens and a state in, logits and a new state out, for any batch at any time, in any thread.
 
 A state is a value, yet in a plain loop nothing is copied: the newest state lives in the memory that the kernels write,
-and moves out of it only if somebody still holds it when that memory is needed again.
+and moves out of it only if somebody still holds it when that memory is needed again. A place of such memory is stepped
+by one thread at a time, and nothing in it is looked at by another; threads that step at once have a place each.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import ConfigError, ShapeError
-from elman.kernels import Precision, Rows, Weight, default_threads, linear_for
-from elman.runtime.fused import FusedLayer, FusedStepper
+from elman.checks import of_kind, shown, whole
+from elman.errors import ConfigError, DtypeError, ShapeError
 from elman.runtime.model import Model
+from elman.runtime.network import Network
+from elman.runtime.team import Team
 
 Array = NDArray[Any]
-_PLACES = 4  # batch sizes that keep memory to step in
+Read = TypeVar("Read")
+
+_PLACES = 8  # that a stepper keeps for states to come
+_INT64 = np.dtype(np.int64)
 
 
 class RowState:
-    """What B sequences have reached: an array [B, size] for each state of each layer, in one order."""
+    """What B sequences have reached: an array [B, size] for each state of each layer, in one order.
+
+    Args:
+        arrays: the states, or None while they live in a place.
+        place: that place.
+        batch: B.
+    """
 
     def __init__(self, arrays: Sequence[Array] | None, place: _Place | None = None, batch: int = 0) -> None:
-        self._arrays = arrays
-        self._place = place
+        self._arrays = arrays  # once they are there, they stay
+        self.place = place
         self.batch = len(arrays[0]) if arrays is not None else batch
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowState, (self.arrays,)  # copies and pickles hold the values
 
     @property
     def arrays(self) -> Sequence[Array]:
         """The states; to be read, not written."""
-        if self._arrays is None:
-            assert self._place is not None
-            return self._place.arrays_of(self)
+        place = self.place
+        if place is not None:
+            with place.lock:
+                self.leave()
+        assert self._arrays is not None
         return self._arrays
 
     def select(self, parents: NDArray[np.int64]) -> RowState:
         """The states of some sequences, in the order asked for."""
-        return RowState([array.take(parents, axis=0) for array in self.arrays])
+        place = self.place
+        if place is None:
+            return RowState([array.take(parents, axis=0) for array in self.arrays])
+        with place.lock:
+            return RowState([array.take(parents, axis=0) for array in self._arrays or place.arrays_of(self)])
 
     def join(self, others: Sequence[RowState]) -> RowState:
         """These sequences and others after them."""
@@ -48,84 +69,58 @@ class RowState:
         return RowState([np.concatenate(column) for column in columns])
 
     def leave(self) -> None:
-        """Move out of the kernels' memory."""
+        """Move out of the place, whose lock the caller holds."""
         if self._arrays is None:
-            self._arrays, self._place = [array.copy() for array in self.arrays], None
-
-
-class _Head:
-    """The linear layer behind the last one. On the kernels, rows do not depend on one another as those of a BLAS do.
-
-    Args:
-        weight: [V, H].
-        bias: [V].
-    """
-
-    def __init__(self, weight: Array, bias: Array) -> None:
-        self.size, self.dtype = len(weight), weight.dtype
-        self._kept = weight, bias
-        self._linear = linear_for(weight.shape[1], self.size, True, Precision.of(self.dtype == np.float64))
-        row, column = (stride // weight.itemsize for stride in weight.strides)
-        place = Weight(weight.ctypes.data, row, column)
-        self._packed = self._linear.pack(place, bias.ctypes.data, default_threads())
-
-    def run(self, x: Rows, logits: Rows, count: int) -> None:
-        """Write the logits of `count` rows."""
-        self._linear.forward(self._packed, x, logits, count, default_threads())
+            assert self.place is not None
+            self._arrays = [array.copy() for array in self.place.arrays_of(self)]
+        self.place = None
 
 
 class _Place:
-    """Memory in which `batch` sequences step. Steppers write a new state beside the last one, so two may live here."""
+    """Memory in which `batch` sequences step. Steppers write a new state beside the last one, so two may live here.
 
-    def __init__(self, layers: Sequence[FusedLayer], head: _Head, batch: int) -> None:
-        self.steppers: list[FusedStepper] = [layer.stepper(batch) for layer in layers]
-        self._head = head
-        self._logits = np.zeros((batch, head.size), head.dtype)
-        self._rows = _rows(self._logits)
+    Whoever touches anything in it holds its lock.
+    """
+
+    def __init__(self, network: Network, batch: int, team: Team) -> None:
+        self.network, self.batch, self.lock = network, batch, Lock()
+        self._stepper = network.stepper(batch, team)
         self._newest: weakref.ref[RowState] | None = None
         self._older: weakref.ref[RowState] | None = None
         self._older_arrays: Sequence[Array] = ()
         self._arrays: dict[int, list[Array]] = {}  # of the steppers' two places, by whose turn it is
-        self._outputs: dict[int, Rows] = {}  # where the last layer's output lies, by the same
         self._turn = 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no state goes on from here."""
+        return self._newest is None or self._newest() is None
+
     def arrays_of(self, state: RowState) -> Sequence[Array]:
+        """Of a state that lives here."""
         if self._newest is not None and self._newest() is state:
             return self._current()
         return self._older_arrays
 
-    def _current(self) -> list[Array]:
-        if self._turn not in self._arrays:
-            self._arrays[self._turn] = [array for stepper in self.steppers for array in stepper.states.values()]
-        return self._arrays[self._turn]
-
-    def release(self) -> None:
-        """Let no state live here any more."""
-        _leave(self._older)
-        _leave(self._newest)
-
     def run(self, tokens: NDArray[np.int64], state: RowState) -> tuple[Array, RowState]:
+        """One step: the head's outputs, which the next one overwrites, and the state behind the tokens."""
         _leave(self._older)
         if self._newest is None or self._newest() is not state:
             _leave(self._newest)
-            _copy(state.arrays, self._current())
             self._older = None
+            _copy(state.arrays, self._current())
         else:
             self._older, self._older_arrays = self._newest, self._current()
-        values: Array = tokens
-        for stepper in self.steppers:
-            values = stepper.step(values)
-        if self._turn not in self._outputs:
-            self._outputs[self._turn] = _rows(values)
-        self._head.run(self._outputs[self._turn], self._rows, len(tokens))
+        outputs = self._stepper.step(tokens)
         self._turn = 1 - self._turn
-        after = RowState(None, self, len(tokens))
+        after = RowState(None, self, self.batch)
         self._newest = weakref.ref(after)
-        return self._logits, after
+        return outputs, after
 
-
-def _rows(array: Array) -> Rows:
-    return Rows(array.ctypes.data, array.shape[1])
+    def _current(self) -> list[Array]:
+        if self._turn not in self._arrays:
+            self._arrays[self._turn] = [array for layer in self._stepper.layers for array in layer.states.values()]
+        return self._arrays[self._turn]
 
 
 def _copy(arrays: Sequence[Array], to: Sequence[Array]) -> None:
@@ -142,54 +137,87 @@ def _leave(reference: weakref.ref[RowState] | None) -> None:
 
 
 class RowStepper:
-    """A language model on the kernels as a pure function of rows.
+    """A language model on the kernels as a pure function of rows, which any number of threads may call at once.
 
     Args:
         model: with tokens as input and a softmax head.
+        threads: that one step may take; 0: by the work, and at most ELMAN_NUM_THREADS or the cores there are.
 
     Raises:
         ConfigError: it has no such head.
     """
 
-    def __init__(self, model: Model) -> None:
-        file = model.file
-        if file.head is None:
-            raise ConfigError("decoding needs a model that predicts tokens; this one has no head")
-        self._layers, self._head = model._fused, _Head(file.tensors["head.weight"], file.tensors["head.bias"])
-        self.size = self._head.size
-        self._inputs = self._layers[0].size(self._layers[0].graph.inputs[0].size)
-        self._places: dict[int, _Place] = {}
+    def __init__(self, model: Model, threads: int = 0) -> None:
+        of_kind("model", model, Model, "a Model (elman.load reads one)")
+        if model.file.head is None or model.file.head["kind"] != "softmax":
+            raise ConfigError("decoding needs a model that predicts tokens; this one has no head that does")
+        self._network, self._team = model.network, Team(threads)
+        self.size: int = model.file.head["size"]
+        self._places: list[_Place] = []  # never changed, only replaced: threads may look through it
 
     def start(self, batch: int) -> RowState:
-        """The state of sequences that have read nothing."""
-        ports = [(layer, port) for layer in self._layers for port in layer.graph.states]
-        return RowState([np.full((batch, layer.size(p.size)), p.start, layer.dtype) for layer, p in ports])
+        """The state of sequences that have read nothing. Raises ConfigError for more than memory holds."""
+        return RowState(self._network.start(whole("batch", batch)), batch=batch)
 
-    def step(self, tokens: NDArray[np.int64], state: RowState) -> tuple[Array, RowState]:
+    def step(self, tokens: NDArray[np.int64], state: RowState, read: Callable[[Array], Read]) -> tuple[Read, RowState]:
         """One step.
 
         Args:
             tokens: int64 [B].
             state: of B sequences; it stays what it is.
+            read: takes what is wanted from the logits [B, V], which later steps overwrite.
 
         Returns:
-            the logits [B, V], which the next step of as many sequences overwrites, and the state behind the tokens.
+            what `read` gives, and the state behind the tokens.
 
         Raises:
             ShapeError: tokens outside 0 … V - 1, or not as many as the state has sequences.
+            DtypeError, ConfigError: tokens or a state of another kind.
         """
-        batch = len(tokens)
+        tokens = self._checked(tokens, state)
+        place = self._held(state)
+        try:
+            logits, after = place.run(tokens, state)
+            return read(logits), after
+        finally:
+            place.lock.release()
+
+    def _held(self, state: RowState) -> _Place:
+        """A place to step from the state, its lock held: where the state lives, unless another thread steps there."""
+        place = state.place
+        if place is not None:
+            if place.network is self._network and place.lock.acquire(False):
+                return place
+            _ = state.arrays  # which then live there no more
+        places = sorted((p for p in self._places if p.batch == state.batch), key=lambda p: not p.is_idle)
+        if places and (places[0].is_idle or len(self._places) >= _PLACES):
+            for place in places:
+                if place.lock.acquire(False):
+                    return place
+        place = _Place(self._network, state.batch, self._team)
+        place.lock.acquire()
+        self._places = [*self._places, place][-_PLACES:]
+        return place
+
+    def _checked(self, tokens: NDArray[np.int64], state: RowState) -> NDArray[np.int64]:
+        if type(state) is not RowState:
+            raise ConfigError(f"step: state must be what start or a step gave, got {shown(state)}")
+        if type(tokens) is not np.ndarray or tokens.dtype is not _INT64 or tokens.ndim != 1:
+            tokens = _as_tokens(tokens)
+        batch, size = len(tokens), self._network.inputs
         if batch == 0 or state.batch != batch:
             raise ShapeError(f"step: {state.batch} sequences, at least 1, need as many tokens; got {batch}")
         if batch == 1:
-            known = 0 <= tokens.item(0) < self._inputs
+            known = 0 <= tokens.item(0) < size
         else:  # as numbers without a sign, negative tokens are enormous
-            known = np.maximum.reduce(tokens.view(np.uint64)) < self._inputs
+            known = np.maximum.reduce(tokens.view(np.uint64)) < size
         if not known:
-            raise ShapeError(f"step: tokens must be 0 … {self._inputs - 1}, got {tokens.min()} … {tokens.max()}")
-        place = self._places.get(batch)
-        if place is None:
-            if len(self._places) >= _PLACES:
-                self._places.pop(next(iter(self._places))).release()
-            place = self._places[batch] = _Place(self._layers, self._head, batch)
-        return place.run(tokens, state)
+            raise ShapeError(f"step: tokens must be 0 … {size - 1}, got {tokens.min()} … {tokens.max()}")
+        return tokens
+
+
+def _as_tokens(tokens: Any) -> NDArray[np.int64]:
+    values = np.asarray(tokens) if isinstance(tokens, np.ndarray | list | tuple) else None
+    if values is None or values.dtype.kind not in "iu" or values.ndim != 1:
+        raise DtypeError(f"step: tokens must be whole numbers [B], got {shown(tokens)}")
+    return values.astype(np.int64)

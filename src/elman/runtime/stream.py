@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.errors import ConfigError, DtypeError, ShapeError
-from elman.formats.model_file import ModelFile
-from elman.runtime.fused import FusedLayer
-from elman.runtime.reference import ReferenceLayer
+from elman.checks import OneAtATime, of_kind, whole
+from elman.errors import DtypeError, ShapeError
+from elman.runtime.network import Network
+from elman.runtime.team import Team
 from elman.state import State
 
 Array = NDArray[Any]
 
 
 class Stream:
-    """Some sequences on their way, and the state that they have reached.
+    """Some sequences on their way, and the state that they have reached. `Model.stream` begins one.
+
+    A stream is of one thread at a time: while one steps it, another is refused. Threads take a stream each, which share
+    the model's weights.
 
     Args:
-        file: the model.
-        layers: its layers, on the kernels or as the reference.
+        network: the model's, on the kernels or as the reference.
         batch: sequences side by side, B.
+        team: the threads that a step may take.
     """
 
-    def __init__(self, file: ModelFile, layers: Sequence[FusedLayer | ReferenceLayer], batch: int = 1) -> None:
-        if batch < 1:
-            raise ConfigError(f"a stream needs a batch of at least 1, got {batch}")
-        self.batch = batch
-        self._layers = layers
-        self._steppers = [layer.stepper(batch) for layer in layers]
-        self._input_size = layers[0].size(layers[0].graph.inputs[0].size)
-        self._head = None
-        if file.head is not None:
-            self._head = (np.ascontiguousarray(file.tensors["head.weight"].T), file.tensors["head.bias"])
-        self._dtype = layers[0].dtype
+    def __init__(self, network: Network, batch: int, team: Team) -> None:
+        of_kind("network", network, Network, "a model's (Model.stream begins a stream)")
+        self.batch = whole("batch", batch, 1)
+        self._network, self._stepper = network, network.stepper(batch, team)
+        self._tokens = np.zeros(1, np.int64)
+        self._one_at_a_time = OneAtATime("this stream", "give each thread a stream of its own")
 
     def reset(self) -> None:
         """Begin every sequence anew."""
-        for stepper in self._steppers:
-            stepper.reset()
+        with self._one_at_a_time:
+            self._stepper.reset()
 
     def step(self, x: ArrayLike) -> Array:
         """Advance by one step.
@@ -51,64 +48,86 @@ class Stream:
 
         Returns:
             the logits [B, V] of what comes next, or the output [B, size] of a model without a head; without the batch
-            axis where `x` has none.
+            axis where `x` has none. A row has the same bits in every batch.
 
         Raises:
             ShapeError, DtypeError: `x` is not that; ShapeError also for a token outside the vocabulary.
+            ConfigError: another thread steps this stream.
         """
-        values, alone = self._checked(np.asarray(x))
-        for stepper in self._steppers:
-            values = stepper.step(values)
-        if self._head is None:
-            values = values.copy()  # the stepper will write there again
-        else:
-            weight, bias = self._head
-            values = values @ weight + bias
-        return values[0] if alone else values
+        self._one_at_a_time.enter()
+        try:
+            values, alone = self._checked(x)
+            outputs = self._stepper.step(values)
+            return (outputs[0] if alone else outputs).copy()  # the stepper will write there again
+        finally:
+            self._one_at_a_time.leave()
 
     @property
     def state(self) -> State:
         """A copy of the state: [layers, B, size] by name; in a stack of unlike layers "h.0", "h.1", … [1, B, size]."""
+        with self._one_at_a_time:
+            return self._state()
+
+    @state.setter
+    def state(self, state: State) -> None:
+        of_kind("state", state, State, "a State, as stream.state gives one")
+        with self._one_at_a_time:
+            self._check_state(state)
+            for k, states in enumerate(self._states()):
+                for name, array in states.items():
+                    array[:] = state[name][k] if self._alike() else state[f"{name}.{k}"][0]
+
+    def _state(self) -> State:
         if self._alike():
             arrays = {name: np.stack([states[name] for states in self._states()]) for name in self._states()[0]}
         else:
             arrays = {f"{n}.{k}": a[None].copy() for k, states in enumerate(self._states()) for n, a in states.items()}
         return State(arrays, axis=1, start=self._start())
 
-    @state.setter
-    def state(self, state: State) -> None:
-        expected = self.state
-        shapes = {name: array.shape for name, array in expected.items()}
+    def _check_state(self, state: State) -> None:
+        shapes = {name: array.shape for name, array in self._state().items()}
         got = {name: tuple(array.shape) for name, array in state.items()}
         if shapes != got:
             raise ShapeError(f"this stream's state must be {shapes}, got {got}")
-        for k, states in enumerate(self._states()):
-            for name, array in states.items():
-                array[:] = state[name][k] if self._alike() else state[f"{name}.{k}"][0]
 
     def _states(self) -> list[dict[str, Array]]:
-        return [stepper.states for stepper in self._steppers]
+        return [layer.states for layer in self._stepper.layers]
 
     def _alike(self) -> bool:
         shapes = [{name: array.shape for name, array in states.items()} for states in self._states()]
         return all(shape == shapes[0] for shape in shapes)
 
     def _start(self) -> dict[str, float]:
+        layers = self._network.layers
         if self._alike():
-            return {p.name: p.start for p in self._layers[0].graph.states}
-        return {f"{p.name}.{k}": p.start for k, layer in enumerate(self._layers) for p in layer.graph.states}
+            return {p.name: p.start for p in layers[0].graph.states}
+        return {f"{p.name}.{k}": p.start for k, layer in enumerate(layers) for p in layer.graph.states}
 
-    def _checked(self, x: Array) -> tuple[Array, bool]:
-        """`x` with its batch axis, and whether it came without."""
-        size = self._input_size
-        tokens = x.dtype.kind in "iu"
-        if not tokens and x.dtype.kind != "f":
-            raise DtypeError(f"step: integer tokens [B] or floats [B, D] expected, got {x.dtype}")
-        alone = self.batch == 1 and x.ndim == (0 if tokens else 1)
-        x = x[None] if alone else x
+    def _checked(self, x: ArrayLike) -> tuple[Array, bool]:
+        """`x` as an array with its batch axis, and whether it came without."""
+        size = self._network.inputs
+        if type(x) is int and self.batch == 1 and 0 <= x < size:  # the commonest case, made quick
+            self._tokens[0] = x
+            return self._tokens, True
+        values = x if type(x) is np.ndarray else _as_array(x)
+        if (kind := values.dtype.kind) not in "iuf":
+            raise DtypeError(f"step: integer tokens [B] or floats [B, D] expected, got {values.dtype}")
+        tokens = kind != "f"
+        alone = self.batch == 1 and values.ndim == (0 if tokens else 1)
+        if alone:
+            values = values[None]
         expected = (self.batch,) if tokens else (self.batch, size)
-        if x.shape != expected:
-            raise ShapeError(f"step: {'tokens' if tokens else 'floats'} {list(expected)} expected, got {list(x.shape)}")
-        if tokens and ((x < 0) | (x >= size)).any():
-            raise ShapeError(f"step: tokens must be 0 … {size - 1}, got {x.min()} … {x.max()}")
-        return (x if tokens else x.astype(self._dtype, copy=False)), alone
+        if values.shape != expected:
+            what = "tokens" if tokens else "floats"
+            raise ShapeError(f"step: {what} {list(expected)} expected, got {list(values.shape)}")
+        if tokens and ((values < 0) | (values >= size)).any():
+            raise ShapeError(f"step: tokens must be 0 … {size - 1}, got {values.min()} … {values.max()}")
+        return values, alone
+
+
+def _as_array(x: ArrayLike) -> Array:
+    try:
+        return np.asarray(x)
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:  # lists of unlike length, a tensor in a graph
+        what = f"{type(x).__name__} ({error})"
+        raise DtypeError(f"step: integer tokens [B] or floats [B, D] expected, got {what}") from None
