@@ -1,4 +1,4 @@
-"""The interpreter of pointwise programs in plain numpy: the readable twin of the one in C++ (kernels/interpret.h).
+"""The interpreter of pointwise programs in plain numpy: the readable twin of the one in C++ (native/isa/interpret.h).
 
 It works as that one does: units in blocks, chains first, each product as a run of multiply-adds with the source's
 elements ascending, then the code, sums complete when the phase ends. Registers and scratch are NaN until written.
@@ -12,36 +12,12 @@ from typing import Any
 import numpy as np
 
 from elman.emit import Array, Instruction, Phase, Program, memory
+from elman.equations.graph.operations import OPERATIONS
 
 BLOCK = 2  # units; few, so that blocks matter at the sizes of these tests
 
 Rows = Any  # float64 [lanes, size]
 Memory = dict[Array, Rows]
-
-COMPUTE = {
-    "copy": lambda a: a,
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "fma": lambda a, b, c: a * b + c,
-    "fms": lambda a, b, c: a * b - c,
-    "fnma": lambda a, b, c: c - a * b,
-    "neg": lambda a: -a,
-    "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
-    "tanh": np.tanh,
-    "relu": lambda a: np.where(a < 0, 0.0, a),
-    "exp": np.exp,
-    "log": np.log,
-    "softplus": lambda a: np.logaddexp(a, 0),
-    "abs": np.abs,
-    "sqrt": np.sqrt,
-    "minimum": np.minimum,
-    "maximum": np.maximum,
-    "greater": lambda a, b: np.where(a > b, 1.0, 0.0),
-    "greater_equal": lambda a, b: np.where(a >= b, 1.0, 0.0),
-    "where": lambda c, a, b: np.where(c != 0, a, b),
-}
 
 
 def number(size: str, sizes: Mapping[str, int]) -> int:
@@ -112,9 +88,9 @@ class _Phase:
         if instruction.op == "sum":
             self.sums[memory(target)] = self.sums.get(memory(target), 0.0) + args[0].sum(-1)
         elif target < 0:
-            self.rows[memory(target)][:, units] = COMPUTE[instruction.op](*args)
+            self.rows[memory(target)][:, units] = OPERATIONS[instruction.op].evaluate(np, *args)
         else:
-            registers[target] = COMPUTE[instruction.op](*args)
+            registers[target] = OPERATIONS[instruction.op].evaluate(np, *args)
 
     def operand(self, operand: int, registers: Any, units: slice) -> Any:
         if operand >= 0:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Set
 
 from elman.emit import Program, memory
-from elman.equations.graph import BINARY, UNARY
+from elman.equations.graph.operations import OPERANDS
 
 READ_ONLY = {"input", "vector", "before", "after", "carry", "constant"}
-ARITY = dict.fromkeys(UNARY | {"copy", "sum"}, 1) | dict.fromkeys(BINARY, 2)
-ARITY |= dict.fromkeys({"where", "fma", "fms", "fnma"}, 3)
 RANK = {"input": 0, "before": 1, "carry": 1}
 
 
@@ -50,7 +48,7 @@ def _check_code(program, phase, ready):
     full = set(range(len(phase.starts)))
     written, sums = set(), set()
     for op, target, args in ((i.op, i.target, i.args) for i in phase.code):
-        assert len(args) == ARITY[op]
+        assert len(args) == OPERANDS[op]
         accumulates = target < 0 and program.arrays[memory(target)].role == "summed"
         assert (target in args) <= (target >= 0 or accumulates)
         for arg in args:

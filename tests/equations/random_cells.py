@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from elman.equations import Cell, Graph
-from tests.equations.sources import make
+from elman.equations.graph.operations import OPERATIONS
+from tests.equations.sources import NAMES, make
 
 SIZES = {"D": 3, "H": 4, "P": 2}
 MANY = settings(max_examples=3 * settings.default.max_examples)  # for tests that are quick, or that found much
@@ -27,6 +28,17 @@ BINARY = (
     "{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} / (1 + {1} * {1})", "minimum({0}, {1})", "maximum({0}, {1})",
     "where({0} > {1}, {0}, {1})", "where({0} <= 0.25, {1}, 0.5)", "({0} < {1}) * {0}", "({0} >= {1}) - {1}",
 )  # fmt: skip
+# Of the functions that need no care: every other one of the table.
+UNARY += tuple(
+    f"{row.name}({{0}})"
+    for row in OPERATIONS.values()
+    if row.written and row.arity == 1 and row.name in NAMES and f"{row.name}(" not in " ".join(UNARY)
+)
+BINARY += tuple(
+    f"{row.name}({{0}}, {{1}})"
+    for row in OPERATIONS.values()
+    if row.written and row.arity == 2 and row.name in NAMES and f"{row.name}(" not in " ".join(BINARY)
+)
 
 
 class _Author:

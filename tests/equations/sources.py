@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-import elman
+from elman import equations
 from elman.equations import Cell, EquationError
 
-OPERATIONS = ("abs", "exp", "layer_norm", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh",
-              "where")  # fmt: skip
-NAMES = {name: getattr(elman, name) for name in ("cell", *OPERATIONS)}
+NAMES = {name: getattr(equations, name) for name in equations.__all__ if name[0].islower()}
 _files = (f"<cell {number}>" for number in itertools.count())
 
 

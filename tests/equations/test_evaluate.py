@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.equations.evaluate import ELEMENTWISE, derive, run, run_nodes
+from elman.equations.evaluate import derive, run, run_nodes
+from elman.equations.graph.operations import OPERATIONS
 from elman.equations.passes.lower import lower
 from tests.equations.autograd import assert_near
 from tests.equations.random_cells import SIZES, arrays
@@ -31,7 +32,7 @@ FAR = [0.0, 1e-300, -1e-300, 1e-8, -1e-8, 0.5, -0.5, 20.0, -20.0, -40.0, 300.0, 
 def test_functions_far_out(op, xp):
     """Good to their last bits relative to their own size, however small that is, without a warning."""
     with np.errstate(all="raise", under="ignore"):
-        values = ELEMENTWISE[op](xp, np.array(FAR) if xp is np else torch.tensor(FAR, dtype=torch.float64))
+        values = OPERATIONS[op].evaluate(xp, np.array(FAR) if xp is np else torch.tensor(FAR, dtype=torch.float64))
     for v, found in zip(FAR, values, strict=True):
         assert math.isclose(float(found), EXACT[op](v), rel_tol=1e-15, abs_tol=5e-324), v
 
@@ -62,7 +63,7 @@ def test_derivatives_are_torchs(op):
         (second,) = torch.autograd.grad(first.sum(), v, allow_unused=True)
         return first.detach().numpy(), np.zeros(len(points)) if second is None else second.numpy(force=True)
 
-    found, expected = derivatives(lambda v: ELEMENTWISE[op](torch, v)), derivatives(UNARY[op])
+    found, expected = derivatives(lambda v: OPERATIONS[op].evaluate(torch, v)), derivatives(UNARY[op])
     assert_near(found[0], expected[0], "first derivative", 1e-14)
     assert_near(found[1], expected[1], "second derivative", 1e-14)
 
@@ -72,13 +73,13 @@ def test_nan_goes_through(xp):
     """Where an operand is NaN the result is one; a comparison with one is false."""
     nan, one = (np.float64(v) if xp is np else torch.tensor(v) for v in (math.nan, 1.0))
     for op in UNARY:
-        assert math.isnan(ELEMENTWISE[op](xp, nan)), op
+        assert math.isnan(OPERATIONS[op].evaluate(xp, nan)), op
     for op in ("add", "sub", "mul", "div", "minimum", "maximum"):
-        assert math.isnan(ELEMENTWISE[op](xp, nan, one)), op
-        assert math.isnan(ELEMENTWISE[op](xp, one, nan)), op
+        assert math.isnan(OPERATIONS[op].evaluate(xp, nan, one)), op
+        assert math.isnan(OPERATIONS[op].evaluate(xp, one, nan)), op
     for op in ("greater", "greater_equal"):
-        assert float(ELEMENTWISE[op](xp, nan, one)) == float(ELEMENTWISE[op](xp, one, nan)) == 0.0
-    assert float(ELEMENTWISE["where"](xp, one, one, nan)) == 1.0
+        assert float(OPERATIONS[op].evaluate(xp, nan, one)) == float(OPERATIONS[op].evaluate(xp, one, nan)) == 0.0
+    assert float(OPERATIONS["where"].evaluate(xp, one, one, nan)) == 1.0
 
 
 COMPARED = """

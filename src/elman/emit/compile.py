@@ -9,12 +9,12 @@ from typing import cast
 from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program, memory
 from elman.emit.schedule import Key, Schedule
 from elman.equations.graph import SCALAR, Node
+from elman.equations.graph.operations import OPERATIONS
 from elman.equations.passes.sums import source_rank
 
 Number = float | tuple[str, ...]
 
-# What costs no more than a load.
-AGAIN = frozenset({"add", "sub", "mul", "fma", "fms", "fnma", "neg", "spread"})
+_CHEAP = frozenset(row.name for row in OPERATIONS.values() if row.cheap)
 
 
 def compile_program(nodes: Sequence[Node], leaves: Mapping[int, Array], stores: Sequence[tuple[int, Array]]) -> Program:
@@ -109,7 +109,7 @@ class _Compiler:
     def _is_made_again(self, index: int) -> bool:
         """Whether a value comes from at most one row beside scalars and parameters, by one cheap operation."""
         node = self.nodes[index]
-        if index in self.schedule.chains or node.op not in AGAIN or node.size == SCALAR:
+        if index in self.schedule.chains or node.op not in _CHEAP or node.size == SCALAR:
             return False
         operands = self.schedule.operands(index)
         rows = {n for n in operands if self.nodes[n].op != "vector" and self.nodes[n].size != SCALAR}
@@ -170,7 +170,7 @@ class _Compiler:
         if node.op in ("constant", "count"):
             return memory(self._array(Array(repr(node.value), "constant", SCALAR, cast(Number, node.value))))
         args = [self._operand(draft, arg) for arg in self.schedule.operands(index)]
-        draft.registers[index] = draft.write(_operation(node), *args)
+        draft.registers[index] = draft.write(OPERATIONS[node.op].code, *args)
         return draft.registers[index]
 
     def _compute(self, draft: _Draft, index: int) -> None:
@@ -191,9 +191,9 @@ class _Compiler:
             return
         else:
             if homes and homes[0].role != "summed":
-                draft.code.append(Instruction(_operation(node), memory(self.arrays[homes.pop(0)]), args))
+                draft.code.append(Instruction(OPERATIONS[node.op].code, memory(self.arrays[homes.pop(0)]), args))
             else:
-                draft.registers[index] = draft.write(_operation(node), *args)
+                draft.registers[index] = draft.write(OPERATIONS[node.op].code, *args)
         self._store(draft, index, homes)
 
     def _store(self, draft: _Draft, index: int, arrays: Sequence[Array]) -> None:
@@ -211,8 +211,3 @@ class _Compiler:
             return []
         homes = [array for array, place in self.arrays.items() if self.homes.get(index) == place]
         return sorted(dict.fromkeys(homes + self.stores.get(index, [])), key=lambda array: array.role == "summed")
-
-
-def _operation(node: Node) -> str:
-    """What the kernels run for a node: to spread a scalar is to copy it to all units."""
-    return "copy" if node.op == "spread" else node.op

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from elman.equations.graph import LEAVES, SCALAR, Node
+from elman.equations.graph.operations import read_args
 from elman.equations.passes.sums import sums_of_products
 
 _ROW = 64  # a row counts as so many scalars
@@ -59,7 +60,7 @@ def _least_cut(nodes: Sequence[Node], read: Collection[int], there: Collection[i
 
 
 def _read(nodes: Sequence[Node], forward: int, roots: Iterable[int]) -> set[int]:
-    """The nodes of the step that its derivative reads; a spread takes no more than a size from its second argument."""
+    """The nodes of the step that its derivative reads."""
     found: set[int] = set()
     seen: set[int] = set()
     stack = list(roots)
@@ -70,7 +71,7 @@ def _read(nodes: Sequence[Node], forward: int, roots: Iterable[int]) -> set[int]
             if n < forward:
                 found.add(n)
             else:
-                stack += nodes[n].args[:1] if nodes[n].op == "spread" else nodes[n].args
+                stack += read_args(nodes[n])
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from elman.equations.graph import PRODUCTS, SCALAR, Node
+from elman.equations.graph.operations import read_args
 from elman.equations.passes.sums import Term, count_uses, source_rank, terms_of
 
 Key = tuple[int, str]  # level and size of a phase
@@ -39,11 +40,8 @@ class Schedule:
         return index in self._leaves or self.nodes[index].op in ("constant", "count")
 
     def operands(self, index: int) -> tuple[int, ...]:
-        """What a node is made from by its operation; a spread takes no more than a size from its second argument."""
-        node = self.nodes[index]
-        if self.is_leaf(index):
-            return ()
-        return node.args[:1] if node.op == "spread" else node.args
+        """What a program reads to make a node."""
+        return () if self.is_leaf(index) else read_args(self.nodes[index])
 
     def read(self, index: int) -> tuple[int, ...]:
         """The operands that the code of a node's phase reads, once the chains are made."""

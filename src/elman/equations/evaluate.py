@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from elman.equations.graph import SCALAR, Graph, Node
+from elman.equations.graph.operations import OPERATIONS, Array, Namespace
 from elman.equations.passes.lower import Lowered
-
-Array = Any
-Namespace = Any
-
-
-def _sigmoid(xp: Namespace, v: Array) -> Array:
-    # As in softplus, exp of what is never positive, so that values far out are good to their last bits.
-    positive = v >= 0
-    u = xp.exp(xp.where(positive, -v, v))
-    return xp.where(positive, xp.ones_like(u), u) / (1 + u)
-
-
-def _relu(xp: Namespace, v: Array) -> Array:
-    return xp.where(v <= 0, xp.zeros_like(v), v)  # a NaN stays one
-
-
-def _softplus(xp: Namespace, v: Array) -> Array:
-    # v or -v is chosen, not |v|: at 0 every derivative is right too, where relu and |v| would add their subgradients.
-    positive, zero = v >= 0, xp.zeros_like(v)
-    return xp.where(positive, v, zero) + xp.log1p(xp.exp(xp.where(positive, -v, v)))
 
 
 def _layer_norm(xp: Namespace, vectors: Sequence[Array], index: int, eps: float) -> Array:
@@ -35,33 +16,6 @@ def _layer_norm(xp: Namespace, vectors: Sequence[Array], index: int, eps: float)
     mean = joined.mean(-1, keepdims=True)
     variance = ((joined - mean) ** 2).mean(-1, keepdims=True)
     return (vectors[index] - mean) / xp.sqrt(variance + eps)
-
-
-ELEMENTWISE: dict[str, Callable[..., Array]] = {
-    "add": lambda xp, a, b: a + b,
-    "sub": lambda xp, a, b: a - b,
-    "mul": lambda xp, a, b: a * b,
-    "div": lambda xp, a, b: a / b,
-    "fma": lambda xp, a, b, c: a * b + c,
-    "fms": lambda xp, a, b, c: a * b - c,
-    "fnma": lambda xp, a, b, c: c - a * b,
-    "neg": lambda xp, a: -a,
-    "exp": lambda xp, a: xp.exp(a),
-    "log": lambda xp, a: xp.log(a),
-    "tanh": lambda xp, a: xp.tanh(a),
-    "abs": lambda xp, a: xp.abs(a),
-    "sqrt": lambda xp, a: xp.sqrt(a),
-    "sigmoid": _sigmoid,
-    "relu": _relu,
-    "softplus": _softplus,
-    "minimum": lambda xp, a, b: xp.minimum(a, b),
-    "maximum": lambda xp, a, b: xp.maximum(a, b),
-    "greater": lambda xp, a, b: xp.where(a > b, xp.ones_like(a), xp.zeros_like(a)),
-    "greater_equal": lambda xp, a, b: xp.where(a >= b, xp.ones_like(a), xp.zeros_like(a)),
-    "where": lambda xp, c, a, b: xp.where(c != 0, a, b),
-    "spread": lambda xp, s, like: xp.zeros_like(like) + s,
-    "sum": lambda xp, v: v.sum(-1, keepdims=True),
-}
 
 
 def run_nodes(
@@ -89,8 +43,8 @@ def run_nodes(
             values.append(xp.matmul(args[0], matrix.T if node.op == "product" else matrix))
         elif node.op == "layer_norm":
             values.append(_layer_norm(xp, args, *cast(tuple[int, float], node.value)))
-        elif node.op in ELEMENTWISE:
-            values.append(ELEMENTWISE[node.op](xp, *args))
+        elif node.op in OPERATIONS:
+            values.append(OPERATIONS[node.op].evaluate(xp, *args))
         else:
             values.append(leaves[node.op, str(node.value)])
     return values

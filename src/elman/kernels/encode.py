@@ -7,12 +7,27 @@ from collections.abc import Mapping, Sequence
 from elman.emit import Array, Program
 from elman.equations import Port
 from elman.equations.graph import SCALAR
-from elman.kernels._kernels import OPERATIONS
+from elman.equations.graph.operations import OPERANDS
+from elman.errors import KernelError
+from elman.kernels import _kernels
 
 ROW, VECTOR, CARRY, NEXT, BEFORE, SCRATCH, SUMMED, CONSTANT = range(8)
 KINDS = {"vector": VECTOR, "carry": CARRY, "next": NEXT, "before": BEFORE, "scratch": SCRATCH, "summed": SUMMED,
          "constant": CONSTANT}  # fmt: skip
-OPCODES = {name: code for code, name in enumerate(OPERATIONS)}
+
+
+def check_table(compiled: Sequence[tuple[str, int]]) -> None:
+    """Raise KernelError unless the compiled operations, with their numbers of operands, are those of the equations."""
+    differ = {name for name, _ in {*compiled} ^ {*OPERANDS.items()}}
+    if differ:
+        raise KernelError(
+            f"the compiled kernels have other operations than elman.equations ({', '.join(sorted(differ))}); "
+            "run `make install`, which compiles them again"
+        )
+
+
+check_table(_kernels.OPERATIONS)
+OPCODES = {name: code for code, (name, _) in enumerate(_kernels.OPERATIONS)}
 
 
 def size_of(letter: str, sizes: Mapping[str, int]) -> int:

@@ -1,13 +1,11 @@
 """Equations as plain data: the graph of one step, what every graph must be, and how one is read and grown."""
 
 from elman.equations.graph.graph import (
-    BINARY,
     FORMAT,
     LEAVES,
     PRODUCTS,
     RESERVED,
     SCALAR,
-    UNARY,
     Graph,
     Node,
     Parameter,
@@ -20,6 +18,6 @@ from elman.equations.graph.graph import (
 )
 
 __all__ = [
-    "BINARY", "FORMAT", "LEAVES", "PRODUCTS", "RESERVED", "SCALAR", "UNARY", "Graph", "Node", "Parameter", "Port",
+    "FORMAT", "LEAVES", "PRODUCTS", "RESERVED", "SCALAR", "Graph", "Node", "Parameter", "Port",
     "Value", "is_name", "is_size", "live", "only",
 ]  # fmt: skip

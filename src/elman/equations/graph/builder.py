@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from elman.equations.graph import SCALAR, Node, Value
+from elman.equations.graph.operations import OPERATIONS
 from elman.errors import EquationError
 
 
@@ -58,7 +59,7 @@ class Builder:
         """The node `op(args)`; an equal one that stands already is returned instead."""
         key = (op, args, repr(value))  # repr tells -0.0 from 0.0
         if key not in self._index:
-            self.nodes.append(Node(op, args, value, self._join(args) if size is None else size))
+            self.nodes.append(Node(op, args, value, self._size(op, args) if size is None else size))
             self._index[key] = len(self.nodes) - 1
         return self._index[key]
 
@@ -66,13 +67,14 @@ class Builder:
         """A number."""
         return self.add("constant", value=float(number), size=SCALAR)
 
-    def _join(self, args: tuple[int, ...]) -> str:
+    def _size(self, op: str, args: tuple[int, ...]) -> str:
+        """The size of an operation's value: that of its vectors, unless it makes a scalar of them."""
         size = SCALAR
         for arg in args:
             found = self.size(arg)
             if found != SCALAR:
                 size = found if size == SCALAR else self.unify(size, found)
-        return size
+        return SCALAR if OPERATIONS[op].reduces else size
 
     def finish(self) -> tuple[Node, ...]:
         """The nodes, every size settled."""

@@ -6,17 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import NoReturn
 
-from elman.equations.graph import BINARY, PRODUCTS, SCALAR, UNARY, Graph, Node, Parameter, Port, is_name, is_size, live
+from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, Parameter, Port, is_name, is_size, live
+from elman.equations.graph.operations import OPERATIONS
 from elman.errors import EquationError
 
-# A leaf has no arguments; a layer norm has one or more.
+_LEAVES = ("input", "state", "vector", "constant")
+# A layer norm takes one or more.
 _ARITY = (
-    dict.fromkeys(("input", "state", "vector", "constant"), 0)
-    | dict.fromkeys(PRODUCTS | UNARY, 1)
-    | dict.fromkeys(BINARY, 2)
-    | {"where": 3}
+    dict.fromkeys(_LEAVES, 0)
+    | dict.fromkeys(PRODUCTS, 1)
+    | {row.name: row.arity for row in OPERATIONS.values() if row.written}
 )
-_VALUED = PRODUCTS | {"input", "state", "vector", "constant", "layer_norm"}
+_VALUED = PRODUCTS | {*_LEAVES, "layer_norm"}
 
 
 def check(graph: Graph) -> None:
@@ -121,9 +122,10 @@ def _size(
     if node.op == "constant" and not (isinstance(node.value, float) and math.isfinite(node.value)):
         _refuse(f"{what}: a finite number is needed, got {node.value!r}")
     letters = sorted(set(sizes) - {SCALAR})
-    return (
-        letters[0] if len(letters) == 1 else _refuse(f"{what}: sizes {', '.join(letters)} meet") if letters else SCALAR
-    )
+    if len(letters) > 1:
+        _refuse(f"{what}: sizes {', '.join(letters)} meet")
+    reduced = node.op in OPERATIONS and OPERATIONS[node.op].reduces
+    return letters[0] if letters and not reduced else SCALAR
 
 
 def _norm_index(node: Node, what: str) -> int:

@@ -14,8 +14,6 @@ FORMAT = 1
 
 LEAVES = frozenset({"input", "state", "vector", "constant", "count"})
 PRODUCTS = frozenset({"product", "product_t"})
-UNARY = frozenset({"neg", "sigmoid", "tanh", "relu", "exp", "log", "softplus", "abs", "sqrt"})
-BINARY = frozenset({"add", "sub", "mul", "div", "minimum", "maximum", "greater", "greater_equal"})
 RESERVED = ("T", "mT", "shape", "dtype")
 
 Value = str | float | tuple[Any, ...] | None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from elman.equations.graph import PRODUCTS, SCALAR, Node
 from elman.equations.graph.builder import Builder
+from elman.equations.graph.operations import OPERATIONS
 from elman.equations.passes.contract import contract
 from elman.equations.passes.lower import Lowered, Norm, total_of
 
@@ -39,9 +39,6 @@ class Derivative:
     outers: tuple[Outer, ...]
 
 
-Rule = Callable[["_Reverse", int, int], list[int | None]]
-
-
 def differentiate(lowered: Lowered) -> Derivative:
     """The derivative of a lowered step.
 
@@ -58,7 +55,7 @@ class _Reverse:
         self.outers: list[Outer] = []
 
     def op(self, op: str, *args: int) -> int:
-        return self.builder.add(op, *args, size=SCALAR if op == "sum" else None)
+        return self.builder.add(op, *args)
 
     def number(self, value: float) -> int:
         return self.builder.constant(value)
@@ -71,7 +68,7 @@ class _Reverse:
         if size == SCALAR != given:
             contribution = self.op("sum", contribution)
         elif given == SCALAR != size:
-            contribution = self.builder.add("spread", contribution, index, size=size)
+            contribution = self.op("spread", contribution, index)
         before = self.adjoint.get(index)
         self.adjoint[index] = contribution if before is None else self.op("add", before, contribution)
 
@@ -106,8 +103,9 @@ class _Reverse:
             back = "product" if node.op == "product_t" else "product_t"
             self.outers.append(Outer(matrix, node.op == "product_t", source, d))
             self.accumulate(source, self.builder.add(back, d, value=matrix, size=self.builder.size(source)))
-        elif node.op in RULES:
-            for arg, contribution in zip(node.args, RULES[node.op](self, index, d), strict=True):
+        elif node.op in OPERATIONS:
+            shares = OPERATIONS[node.op].derivative(self, d, index, *node.args)
+            for arg, contribution in zip(node.args, shares, strict=True):
                 if contribution is not None:
                     self.accumulate(arg, contribution)
 
@@ -128,79 +126,3 @@ class _Reverse:
             d = given.pop(out, None)  # once, where a vector is joined twice
             centred = self.op("neg", rest) if d is None else self.op("sub", d, rest)
             self.accumulate(arg, self.op("mul", norm.scale, centred))
-
-
-def _mul(r: _Reverse, n: int, d: int) -> list[int | None]:
-    a, b = r.node(n).args
-    return [r.op("mul", d, b), r.op("mul", d, a)]
-
-
-def _div(r: _Reverse, n: int, d: int) -> list[int | None]:
-    b = r.node(n).args[1]
-    quotient = r.op("div", d, b)
-    return [quotient, r.op("neg", r.op("mul", quotient, n))]
-
-
-def _fused(r: _Reverse, n: int, d: int) -> list[int | None]:
-    op, (a, b, _) = r.node(n).op, r.node(n).args
-    turned = r.op("neg", d) if op != "fma" else d
-    d_product, d_rest = (turned, d) if op == "fnma" else (d, turned)
-    return [r.op("mul", d_product, b), r.op("mul", d_product, a), d_rest]
-
-
-def _sigmoid(r: _Reverse, n: int, d: int) -> list[int | None]:
-    return [r.op("mul", d, r.op("mul", n, r.op("sub", r.number(1), n)))]
-
-
-def _tanh(r: _Reverse, n: int, d: int) -> list[int | None]:
-    return [r.op("mul", d, r.op("sub", r.number(1), r.op("mul", n, n)))]
-
-
-def _relu(r: _Reverse, n: int, d: int) -> list[int | None]:
-    return [r.op("where", r.op("greater", n, r.number(0)), d, r.number(0))]
-
-
-def _abs(r: _Reverse, n: int, d: int) -> list[int | None]:
-    a, zero = r.node(n).args[0], r.number(0)
-    negative = r.op("where", r.op("greater", zero, a), r.op("neg", d), zero)
-    return [r.op("where", r.op("greater", a, zero), d, negative)]
-
-
-def _extremum(r: _Reverse, n: int, d: int) -> list[int | None]:
-    a, b = r.node(n).args
-    zero, half = r.number(0), r.op("mul", d, r.number(0.5))
-    first, second = r.op("greater", a, b), r.op("greater", b, a)
-    if r.node(n).op == "minimum":
-        first, second = second, first
-    d_a = r.op("where", first, d, r.op("where", second, zero, half))
-    d_b = r.op("where", second, d, r.op("where", first, zero, half))
-    return [d_a, d_b]
-
-
-def _where(r: _Reverse, n: int, d: int) -> list[int | None]:
-    condition, zero = r.node(n).args[0], r.number(0)
-    return [None, r.op("where", condition, d, zero), r.op("where", condition, zero, d)]
-
-
-RULES: dict[str, Rule] = {
-    "add": lambda r, n, d: [d, d],
-    "sub": lambda r, n, d: [d, r.op("neg", d)],
-    "mul": _mul,
-    "div": _div,
-    "fma": _fused,
-    "fms": _fused,
-    "fnma": _fused,
-    "neg": lambda r, n, d: [r.op("neg", d)],
-    "sigmoid": _sigmoid,
-    "tanh": _tanh,
-    "relu": _relu,
-    "exp": lambda r, n, d: [r.op("mul", d, n)],
-    "log": lambda r, n, d: [r.op("div", d, r.node(n).args[0])],
-    "softplus": lambda r, n, d: [r.op("mul", d, r.op("sigmoid", r.node(n).args[0]))],
-    "abs": _abs,
-    "sqrt": lambda r, n, d: [r.op("div", r.op("mul", d, r.number(0.5)), n)],
-    "minimum": _extremum,
-    "maximum": _extremum,
-    "where": _where,
-    "sum": lambda r, n, d: [d],
-}

@@ -121,7 +121,7 @@ def total_of(builder: Builder, vectors: Sequence[int]) -> int:
         joined = alike[0]
         for vector in alike[1:]:
             joined = builder.add("add", joined, vector)
-        sums.append(builder.add("sum", joined, size=SCALAR))
+        sums.append(builder.add("sum", joined))
     total = sums[0]
     for part in sums[1:]:
         total = builder.add("add", total, part)

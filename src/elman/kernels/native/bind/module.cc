@@ -1,6 +1,7 @@
 // The extension elman.kernels._kernels. Memory crosses as addresses: sizes, types and lifetimes are checked in Python, by
 // elman.kernels, before anything comes here.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -129,7 +130,7 @@ std::vector<std::string> isa_names() {
 
 NB_MODULE(_kernels, m) {
     nb::set_leak_warnings(false);  // plans and engines live in caches until the process ends
-    m.attr("OPERATIONS") = operation_names();
+    m.attr("OPERATIONS") = operations();
     nb::class_<Panels>(m, "Panels");
     nb::class_<PlanView>(m, "Plan").def(nb::init<int64_t, int64_t, int64_t, int32_t, int32_t, int64_t>());
     nb::class_<Kernel>(m, "Kernel")

@@ -8,12 +8,11 @@
 
 namespace elman {
 
-const std::vector<std::string>& operation_names() {
-    static const std::vector<std::string> names{
-        "add",     "sub",     "mul",     "div",           "copy",  "neg", "relu", "abs", "sigmoid", "tanh", "exp", "log", "softplus", "sqrt",
-        "minimum", "maximum", "greater", "greater_equal", "where", "fma", "fms",  "fnma", "sum"};
-    static_assert(kOpCount == 23);
-    return names;
+const std::vector<std::pair<std::string, int>>& operations() {
+#define ELMAN_ROW(op, name, operands, vectors, value) {name, operands},
+    static const std::vector<std::pair<std::string, int>> rows{ELMAN_OPERATIONS(ELMAN_ROW){"sum", 1}};
+#undef ELMAN_ROW
+    return rows;
 }
 
 // Reads the encoding number by number, with bounds.

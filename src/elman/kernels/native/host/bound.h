@@ -3,14 +3,15 @@
 
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "isa/isa.h"
 
 namespace elman {
 
-// The operations of the pointwise program, in the order of enum Op.
-const std::vector<std::string>& operation_names();
+// The operations of the pointwise program in the order of enum Op: each one's name and how many operands it takes.
+const std::vector<std::pair<std::string, int>>& operations();
 
 // The element type of all memory, and of the factors of products where it is another.
 enum class Precision : int32_t {

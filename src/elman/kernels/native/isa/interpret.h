@@ -74,40 +74,23 @@ ELMAN_INLINE void store_row(T* to, const T* from, int valid) {
     if (u < valid) store_part<T>(to + u, load<T>(from + u), valid - u);
 }
 
-// One operation on vectors; `unrolled` says how many of them the code takes at a time.
+template <class T>
+ELMAN_INLINE vec<T> one_or_zero(mask<T> m) {
+    return select(m, broadcast<T>(1), vec<T>{});
+}
+
+// One row of the table: how many operands it takes, how many vectors of them the code takes at a time, and its value.
 template <class T, int OP>
-struct Operation {
-    static constexpr bool heavy = OP >= kSigmoid && OP <= kSqrt;
-    static constexpr int unrolled = heavy ? 1 : 4;
+struct Operation;
 
-    ELMAN_INLINE static vec<T> one_or_zero(mask<T> m) { return select(m, broadcast<T>(1), vec<T>{}); }
-
-    ELMAN_INLINE static vec<T> of(vec<T> a, vec<T> b, vec<T> c) {
-        if constexpr (OP == kCopy) return a;
-        if constexpr (OP == kAdd) return a + b;
-        if constexpr (OP == kSub) return a - b;
-        if constexpr (OP == kMul) return a * b;
-        if constexpr (OP == kDiv) return a / b;
-        if constexpr (OP == kNeg) return -a;
-        if constexpr (OP == kRelu) return select(a < 0, vec<T>{}, a);
-        if constexpr (OP == kAbs) return abs<T>(a);
-        if constexpr (OP == kSigmoid) return sigmoid<T>(a);
-        if constexpr (OP == kTanh) return tanh<T>(a);
-        if constexpr (OP == kExp) return exp<T>(a);
-        if constexpr (OP == kLog) return log<T>(a);
-        if constexpr (OP == kSoftplus) return softplus<T>(a);
-        if constexpr (OP == kSqrt) return sqrt<T>(a);
-        if constexpr (OP == kMinimum) return vmin(a, b);
-        if constexpr (OP == kMaximum) return vmax(a, b);
-        if constexpr (OP == kGreater) return one_or_zero(a > b);
-        if constexpr (OP == kGreaterEqual) return one_or_zero(a >= b);
-        if constexpr (OP == kWhere) return select(a != 0, b, c);
-        if constexpr (OP == kMultiplyAdd) return a * b + c;
-        if constexpr (OP == kMultiplySub) return a * b - c;
-        if constexpr (OP == kNegMultiplyAdd) return c - a * b;
-        return a;
-    }
-};
+#define ELMAN_OPERATION(OP, name, taken, vectors, value)                                      \
+    template <class T>                                                                        \
+    struct Operation<T, OP> {                                                                 \
+        static constexpr int operands = taken, unrolled = vectors;                            \
+        ELMAN_INLINE static vec<T> of(vec<T> a, [[maybe_unused]] vec<T> b, [[maybe_unused]] vec<T> c) { return value; } \
+    };
+ELMAN_OPERATIONS(ELMAN_OPERATION)
+#undef ELMAN_OPERATION
 
 // Runs an operation over a frame; bit k of SPREAD says that operand k is one number for all units.
 template <class T, int OP, int SPREAD>
@@ -166,24 +149,15 @@ using Runner = void (*)(const Instruction&, const Frame<T>&);
 // The runners of an operation by `spread`; an operand that it does not take is never spread.
 template <class T, int OP>
 struct Runners {
-    static constexpr int operands = OP == kWhere || OP >= kMultiplyAdd                            ? 3
-                                    : OP <= kDiv || (OP >= kMinimum && OP <= kGreaterEqual) ? 2
-                                                                                                 : 1;
     template <int SPREAD>
-    static constexpr Runner<T> of = run_operation<T, OP, (SPREAD & ((1 << operands) - 1))>;
+    static constexpr Runner<T> of = run_operation<T, OP, (SPREAD & ((1 << Operation<T, OP>::operands) - 1))>;
     static constexpr Runner<T> all[8] = {of<0>, of<1>, of<2>, of<3>, of<4>, of<5>, of<6>, of<7>};
 };
 
 template <class T>
 Runner<T> runner(int op, int spread) {
-#define ELMAN_RUNNERS(OP) Runners<T, OP>::all
-    static constexpr const Runner<T>* table[kSum] = {
-        ELMAN_RUNNERS(kAdd),     ELMAN_RUNNERS(kSub),         ELMAN_RUNNERS(kMul),         ELMAN_RUNNERS(kDiv),
-        ELMAN_RUNNERS(kCopy),    ELMAN_RUNNERS(kNeg),         ELMAN_RUNNERS(kRelu),        ELMAN_RUNNERS(kAbs),
-        ELMAN_RUNNERS(kSigmoid), ELMAN_RUNNERS(kTanh),        ELMAN_RUNNERS(kExp),         ELMAN_RUNNERS(kLog),
-        ELMAN_RUNNERS(kSoftplus), ELMAN_RUNNERS(kSqrt),       ELMAN_RUNNERS(kMinimum),     ELMAN_RUNNERS(kMaximum),
-        ELMAN_RUNNERS(kGreater), ELMAN_RUNNERS(kGreaterEqual), ELMAN_RUNNERS(kWhere),      ELMAN_RUNNERS(kMultiplyAdd),
-        ELMAN_RUNNERS(kMultiplySub), ELMAN_RUNNERS(kNegMultiplyAdd)};
+#define ELMAN_RUNNERS(OP, name, operands, vectors, value) Runners<T, OP>::all,
+    static constexpr const Runner<T>* table[kSum] = {ELMAN_OPERATIONS(ELMAN_RUNNERS)};
 #undef ELMAN_RUNNERS
     return table[op][spread];
 }

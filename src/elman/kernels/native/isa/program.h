@@ -8,35 +8,16 @@
 #include <cstdint>
 
 #include "host/threads.h"
+#include "isa/operations.h"
 
 namespace elman {
 
-// Operations of the pointwise program, in groups: two operands, one, one and a function, two, three. The names that Python sees
-// stand in bound.cc in the same order.
+// Operations of the pointwise program: those of the table, and last the sum of `a` over all units, complete when the phase ends.
 enum Op : int32_t {
-    kAdd,
-    kSub,
-    kMul,
-    kDiv,
-    kCopy,
-    kNeg,
-    kRelu,
-    kAbs,
-    kSigmoid,
-    kTanh,
-    kExp,
-    kLog,
-    kSoftplus,
-    kSqrt,
-    kMinimum,
-    kMaximum,
-    kGreater,
-    kGreaterEqual,
-    kWhere,
-    kMultiplyAdd,     // a * b + c, rounded once
-    kMultiplySub,     // a * b - c
-    kNegMultiplyAdd,  // c - a * b
-    kSum,             // the sum of a over all units, complete when the phase ends
+#define ELMAN_ENUMERATOR(op, name, operands, vectors, value) op,
+    ELMAN_OPERATIONS(ELMAN_ENUMERATOR)
+#undef ELMAN_ENUMERATOR
+    kSum,
     kOpCount
 };
 

@@ -1,0 +1,58 @@
+"""Each operation on the kernels is what the table says, on every instruction set and at every kind of operand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from elman.emit import Array, Instruction, Phase, Program, memory
+from elman.equations.graph.operations import OPERANDS, OPERATIONS
+from elman.errors import KernelError
+from elman.kernels import Precision, Rows, available_isas, forced_isa
+from elman.kernels.bound import BoundKernel
+from elman.kernels.encode import check_table
+from tests.tolerances import assert_close
+
+ROWS, UNITS = 3, 67
+POINTS = np.array([0.0, -0.0, 0.25, 1.0, 3.0, -0.5, -2.0, 20.0, -20.0])
+
+
+def run(name: str, operands: list[np.ndarray], precision: Precision) -> np.ndarray:
+    """One operation as a program of its own; an operand [ROWS, 1] is one number for all units."""
+    size = "1" if OPERATIONS[name].reduces else "H"
+    arrays = [Array(f"v{k}", "input", "1" if v.shape[1] == 1 else "H") for k, v in enumerate(operands)]
+    code = Instruction(name, memory(len(arrays)), tuple(memory(k) for k in range(len(arrays))))
+    program = Program((*arrays, Array("y", "output", size)), (), (Phase("H", (), (), (code,), 0),))
+    kernel = BoundKernel(program, {"H": UNITS}, (), (), precision)
+    result = np.full((ROWS, 1 if size == "1" else UNITS), np.nan, operands[0].dtype)
+    places = {a: Rows(v.ctypes.data, v.shape[1]) for a, v in zip(program.arrays, [*operands, result], strict=True)}
+    kernel.run(kernel.pack({}), places, None, ROWS, 1)
+    return result
+
+
+@pytest.mark.parametrize("isa", available_isas())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPERANDS)
+def test_meaning(name, dtype, isa):
+    precision = Precision.FLOAT64 if dtype == "float64" else Precision.FLOAT32
+    random = np.random.default_rng(0)
+    for wide in itertools.product((True, False), repeat=OPERANDS[name]):
+        if not any(wide) and OPERATIONS[name].reduces:
+            continue  # a sum runs over units
+        operands = [random.choice(POINTS, (ROWS, UNITS if w else 1)).astype(dtype) for w in wide]
+        with np.errstate(all="ignore"):
+            exact = OPERATIONS[name].evaluate(np, *(v.astype(np.float64) for v in operands))
+        width = 1 if OPERATIONS[name].reduces else UNITS
+        with forced_isa(isa):
+            found = run(name, operands, precision)
+        assert_close(found, np.broadcast_to(exact, (ROWS, width)), "function", dtype, f"{name} {wide}")
+
+
+def test_another_table_is_refused():
+    check_table([*OPERANDS.items()])
+    with pytest.raises(KernelError, match=r"other operations than elman.equations \(gelu, tanh\); run `make install`"):
+        check_table([("gelu", 1), *((name, n) for name, n in OPERANDS.items() if name != "tanh")])
+    with pytest.raises(KernelError, match=r"\(where\)"):
+        check_table([(name, 2 if name == "where" else n) for name, n in OPERANDS.items()])
