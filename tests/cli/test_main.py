@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +12,13 @@ import pytest
 
 import elman as package
 from elman import cli
+from elman.cli.arguments import COMMANDS
+from elman.cli.refusals import options
 from elman.cli.status import ExitStatus
 from elman.errors import DataError
+from elman.formats import model_file
 from tests.cli.conftest import Program
+from tests.decode import small
 
 
 def test_version(elman: Program) -> None:
@@ -33,6 +40,47 @@ def test_help_of_training_names_every_option(elman: Program) -> None:
     text = elman("train", "text", "--help").out
     for name in TextSettings.__struct_fields__:
         assert f"--{name.replace('_', '-')}" in text
+
+
+@pytest.mark.parametrize("words", [name.split() for name in COMMANDS])
+def test_help_shows_no_default_that_tells_nothing(elman: Program, words: list[str]) -> None:
+    ended = elman(*words, "--help")
+    assert (ended.status, ended.err) == (0, "")
+    for noise in ("{None}", "default: None", "default: False", "default: )", "default: '')"):
+        assert noise not in ended.out
+    for option in options(COMMANDS[" ".join(words)]):
+        assert option in ended.out
+
+
+def run(*arguments: str, redirect: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The program behind a shell's redirections."""
+    command = f'exec "$@" {redirect}'
+    every = [command, "sh", sys.executable, "-m", "elman", *arguments]
+    return subprocess.run(["sh", "-c", *every], capture_output=True, env={**os.environ, **environment}, check=False)
+
+
+def test_a_closed_stream_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("abcdefgh\n" * 60)
+    model, steps = str(tmp_path / "run"), ("--hidden", "4", "--steps", "2", "--batch", "2", "--threads", "1")
+    trained = run("train", "text", str(tmp_path / "text"), "--run", model, *steps, redirect=">&-")
+    assert trained.returncode == 0, trained.stderr
+    written = run("sample", model, "--length", "5", redirect=">&-")
+    assert (written.returncode, written.stderr) == (0, b"")
+    silent = run("sample", model, "--length", "5", redirect="2>&-")
+    assert (silent.returncode, len(silent.stdout), silent.stderr) == (0, 6, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_standard_output_is_told_once() -> None:
+    ended = run("--version", redirect=">/dev/full")
+    assert (ended.returncode, ended.stderr) == (1, b"elman: [Errno 28] No space left on device\n")
+
+
+def test_a_terminal_of_few_characters_gets_escapes(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model_file.save(model, small.model_file(("lstm",), symbols="é\n"))
+    ended = run("sample", str(model), "--prompt", "é", "--length", "0", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (ended.returncode, ended.stdout) == (0, b"\\xe9\n"), ended.stderr
 
 
 def failing(error: BaseException) -> Callable[[list[str]], int]:
@@ -68,30 +116,34 @@ def test_errors_are_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train",), "Missing subcommand: Expected one of {text}; see elman --help"),
+        (("train",), "what to train is missing: text; see elman train --help"),
         (
             ("trian",),
-            "Unrecognized options: trian; Available subcommands: train, sample, score, compress, decompress, demo, "
-            "bench; see elman --help",
+            "there is no command trian; perhaps you meant train; the commands are train, sample, score, compress, "
+            "decompress, demo, bench; see elman --help",
+        ),
+        (
+            ("train", "txt"),
+            "there is no command txt; perhaps you meant text; the commands are text; see elman train --help",
         ),
         (
             ("train", "text", "--hiden", "9"),
-            "Unrecognized options: --hiden, 9; perhaps you meant --hidden; see elman --help",
+            "there is no option --hiden; perhaps you meant --hidden or --demo; see elman train text --help",
         ),
         (
-            ("train", "text", "--hidden", "many"),
-            "Value error: Error parsing --hidden: invalid literal for int() with base 10: 'many'; see elman --help",
+            ("train", "text", "--hidden", "many", "x"),
+            "--hidden many: expected a whole number; see elman train text --help",
         ),
-        (
-            ("bench", "--modes", "fast"),
-            "invalid choice 'fast' for argument '--modes'. Expected one of ('infer', 'train', 'stream'); "
-            "see elman bench --help",
-        ),
-        (
-            ("sample",),
-            "Required options: Missing from elman sample: RUN the folder of a run, or a model file. (required); "
-            "see elman sample --help",
-        ),
+        (("train", "text", "--minutes=x"), "--minutes x: expected a number; see elman train text --help"),
+        (("sample", "x", "--top_k", "1.5"), "--top-k 1.5: expected a whole number; see elman sample --help"),
+        (("sample", "x", "--length", "None"), "--length None: expected a whole number; see elman sample --help"),
+        (("sample", "x", "--length"), "--length: a value is missing; see elman sample --help"),
+        (("bench", "--threads", "1", "a"), "--threads 1 a: expected a whole number; see elman bench --help"),
+        (("bench", "--modes", "fast"), "--modes fast: expected one of infer, train, stream; see elman bench --help"),
+        (("sample",), "RUN is missing; see elman sample --help"),
+        (("compress",), "RUN and FILE are missing; see elman compress --help"),
+        (("compress", "a", "b", "c"), "c is one argument too many; see elman compress --help"),
+        (("--foo",), "there is no option --foo; see elman --help"),
     ],
 )
 @pytest.mark.parametrize("width", ["40", "200"])

@@ -5,7 +5,6 @@ Data goes to standard output, talk to standard error. `--debug`, anywhere, shows
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from contextlib import suppress
 
 from elman import __version__
 from elman.cli.status import ExitStatus
+from elman.cli.streams import release_stdout, settle
 from elman.errors import ElmanError, UsageError
 
 _EXTRAS = {"tyro": "cli", "msgspec": "cli", "rich": "cli", "torch": "train", "matplotlib": "figures"}
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    settle()
     try:
         status = _run([argument for argument in arguments if argument != "--debug"])
         sys.stdout.flush()
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell(str(error) or "interrupted", debug)
         return 128 + getattr(error, "signal", 2)
     except BrokenPipeError:
-        _silence_stdout()
+        release_stdout()
         return ExitStatus.BROKEN_PIPE
     except UsageError as error:
         _tell(str(error), debug)
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell(str(error), debug)
         return ExitStatus.ERROR
     except OSError as error:
+        release_stdout()
         _tell(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
         return ExitStatus.ERROR
     except ModuleNotFoundError as error:
@@ -70,9 +72,3 @@ def _tell(message: str, debug: bool) -> None:
     line = " ".join(message.split("\n"))
     with suppress(BrokenPipeError):
         print(f"elman: {line}", file=sys.stderr, flush=True)
-
-
-def _silence_stdout() -> None:
-    """Let the interpreter's last flush go nowhere: the reader has left."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,26 +1,33 @@
-"""From arguments to the command that they ask for, ready to run; what cannot be understood is told in one line."""
+"""From arguments to the command that they ask for, ready to run."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from contextlib import redirect_stderr
 from functools import partial, wraps
-from io import StringIO
+from inspect import cleandoc
 from typing import Any
 
-from tyro.conf import FlagCreatePairsOff
+from tyro._errors import on_parse_error  # private, and pinned for it: the public way to learn of errors is a drawing
+from tyro.conf import DisallowNone, FlagCreatePairsOff
 from tyro.extras import SubcommandApp
 
 from elman.cli import bench, compress, demo, sample, score, train
-from elman.errors import UsageError
+from elman.cli.options import settings_registry, with_plain_options
+from elman.cli.refusals import refuse
 
 Command = Callable[[], int]
 
+COMMANDS: dict[str, Callable[..., int]] = {
+    "train text": train.text,
+    "sample": sample.sample,
+    "score": score.score_file,
+    "compress": compress.compress,
+    "decompress": compress.decompress,
+    "demo": demo.demo,
+    "bench": bench.bench,
+}
+_GROUPS = {"train": "Train a recurrent network."}
 _DESCRIPTION = "Recurrent networks whose equations are written once. Also: --version; --debug shows an error's source."
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_FRAME = "│╭╮╰╯─|+- "  # as it is drawn in Unicode and in ASCII
-_HELP = re.compile(r"elman[\w ]* --help")
 
 
 def parse(arguments: list[str]) -> Command:
@@ -29,30 +36,32 @@ def parse(arguments: list[str]) -> Command:
     Raises:
         UsageError: there is no such command or option, or a value is of the wrong kind.
     """
-    talk = StringIO()
-    try:
-        with redirect_stderr(talk):
-            command: Command = _app().cli(
-                prog="elman", description=_DESCRIPTION, args=arguments or ["--help"], config=(FlagCreatePairsOff,)
-            )
-    except SystemExit as error:
-        if error.code:
-            raise UsageError(_in_one_line(talk.getvalue())) from None
-        raise
+    with on_parse_error(partial(refuse, arguments=arguments, commands=COMMANDS)):
+        command: Command = _app().cli(
+            prog="elman",
+            description=_DESCRIPTION,
+            args=arguments or ["--help"],
+            config=(FlagCreatePairsOff, DisallowNone),
+            registry=settings_registry(),
+        )
     return command
 
 
 def _app() -> SubcommandApp:
-    app, training = SubcommandApp(), SubcommandApp()
-    training.command(name="text")(_later(train.text))
-    app.command(training, name="train", help="Train a recurrent network.")
-    app.command(name="sample")(_later(sample.sample))
-    app.command(name="score")(_later(score.score_file))
-    app.command(name="compress")(_later(compress.compress))
-    app.command(name="decompress")(_later(compress.decompress))
-    app.command(name="demo")(_later(demo.demo))
-    app.command(name="bench")(_later(bench.bench))
+    app = SubcommandApp()
+    groups = {name: SubcommandApp() for name in _GROUPS}
+    for group, help_ in _GROUPS.items():
+        app.command(groups[group], name=group, help=help_)
+    for words, command in COMMANDS.items():
+        *group_words, name = words.split()
+        place = groups[group_words[0]] if group_words else app
+        place.command(name=name, help=_summary(command))(_later(command))
     return app
+
+
+def _summary(command: Callable[..., int]) -> str:
+    """What stands in a command's documentation before its arguments."""
+    return cleandoc(command.__doc__ or "").partition("\nArgs:")[0].strip()
 
 
 def _later(command: Callable[..., int]) -> Callable[..., Command]:
@@ -62,27 +71,4 @@ def _later(command: Callable[..., int]) -> Callable[..., Command]:
     def bound(*positional: Any, **named: Any) -> Command:
         return partial(command, *positional, **named)
 
-    return bound
-
-
-def _in_one_line(box: str) -> str:
-    """What tyro draws in a box (a title, the problem, hints, and how to get help, with rules between) as a line."""
-    first, *rows = _COLOURS.sub("", box).splitlines()
-    title = first.strip(_FRAME)
-    ruled = [row.strip("│| ") if row.strip(_FRAME) else "" for row in rows]
-    problem, *hints = "\n".join(ruled).strip().split("\n\n")
-    problem = _joined(problem).removesuffix(".")
-    found = problem if problem.casefold().startswith(title.casefold()) else f"{title}: {problem}"
-    for hint in hints:
-        if hint.startswith("Perhaps you meant"):
-            options = dict.fromkeys(row.split()[0] for row in hint.splitlines() if row.startswith("--"))
-            found += f"; perhaps you meant {' or '.join(options)}"
-        elif hint.startswith("Available"):
-            found += f"; {_joined(hint)}"
-        elif help_ := _HELP.search(_joined(hint)):
-            found += f"; see {help_[0]}"
-    return found
-
-
-def _joined(rows: str) -> str:
-    return " ".join(rows.split())
+    return with_plain_options(bound)
