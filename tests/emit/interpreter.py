@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from elman.emit import Array, Instruction, Phase, Program, memory
+from elman.emit import Array, Instruction, Phase, Program, Role, memory
 from elman.equations.graph.operations import OPERATIONS
 
 BLOCK = 2  # units; few, so that blocks matter at the sizes of these tests
@@ -27,7 +27,7 @@ def number(size: str, sizes: Mapping[str, int]) -> int:
 
 def step(program: Program, given: Memory, matrices: Mapping[str, Any], sizes: Mapping[str, int], lanes: int) -> None:
     """Run all phases once. `given` holds the rows of all arrays but scratch and numbers; they change in place."""
-    rows = [_rows(a, sizes, lanes) if a.role in ("scratch", "constant") else given[a] for a in program.arrays]
+    rows = [_rows(a, sizes, lanes) if a.role in (Role.SCRATCH, Role.CONSTANT) else given[a] for a in program.arrays]
     for array, row in zip(program.arrays, rows, strict=True):
         assert row.shape == (lanes, number(array.size, sizes)), f"{array}: {row.shape}"
     for phase in program.phases:

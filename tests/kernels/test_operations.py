@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from elman.emit import Array, Instruction, Phase, Program, memory
+from elman.emit import Array, Instruction, Phase, Program, Role, memory
 from elman.equations.graph.operations import OPERANDS, OPERATIONS
 from elman.errors import KernelError
 from elman.kernels import Precision, Rows, available_isas, forced_isa
@@ -22,9 +22,9 @@ POINTS = np.array([0.0, -0.0, 0.25, 1.0, 3.0, -0.5, -2.0, 20.0, -20.0])
 def run(name: str, operands: list[np.ndarray], precision: Precision) -> np.ndarray:
     """One operation as a program of its own; an operand [ROWS, 1] is one number for all units."""
     size = "1" if OPERATIONS[name].reduces else "H"
-    arrays = [Array(f"v{k}", "input", "1" if v.shape[1] == 1 else "H") for k, v in enumerate(operands)]
+    arrays = [Array(f"v{k}", Role.INPUT, "1" if v.shape[1] == 1 else "H") for k, v in enumerate(operands)]
     code = Instruction(name, memory(len(arrays)), tuple(memory(k) for k in range(len(arrays))))
-    program = Program((*arrays, Array("y", "output", size)), (), (Phase("H", (), (), (code,), 0),))
+    program = Program((*arrays, Array("y", Role.OUTPUT, size)), (), (Phase("H", (), (), (code,), 0),))
     kernel = BoundKernel(program, {"H": UNITS}, (), (), precision)
     result = np.full((ROWS, 1 if size == "1" else UNITS), np.nan, operands[0].dtype)
     places = {a: Rows(v.ctypes.data, v.shape[1]) for a, v in zip(program.arrays, [*operands, result], strict=True)}

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program, memory
+from elman.emit.phase import Array, Instruction, Link, Matrix, Phase, Role, memory
+from elman.emit.program import Program
 from elman.emit.schedule import Key, Schedule
 from elman.equations.graph import SCALAR, Node
 from elman.equations.graph.operations import OPERATIONS
@@ -66,7 +67,7 @@ class _Compiler:
     def _storable(self, index: int, array: Array) -> int:
         """The node to store: a copy of what lies in memory, and of a sum, which goes to one place only."""
         op = self.nodes[index].op
-        taken = op == "sum" and (index in self.stores or array.role == "summed")
+        taken = op == "sum" and (index in self.stores or array.role is Role.SUMMED)
         if taken or index in self.leaves or op in ("constant", "count"):
             self.nodes.append(Node("copy", (index,), size=array.size))
             return len(self.nodes) - 1
@@ -83,7 +84,7 @@ class _Compiler:
         for index, arrays in self.stores.items():
             for array in arrays:
                 home = self._array(array)
-                if array.role != "summed":
+                if array.role is not Role.SUMMED:
                     self.homes.setdefault(index, home)
         for index in self.schedule.order:
             for source in self.schedule.sources(index):
@@ -104,7 +105,7 @@ class _Compiler:
             for arg in self.schedule.operands(index):
                 self._give_home(arg, again=True)
         else:
-            self.homes[index] = self._array(Array(f"s{index}", "scratch", self.nodes[index].size))
+            self.homes[index] = self._array(Array(f"s{index}", Role.SCRATCH, self.nodes[index].size))
 
     def _is_made_again(self, index: int) -> bool:
         """Whether a value comes from at most one row beside scalars and parameters, by one cheap operation."""
@@ -168,7 +169,7 @@ class _Compiler:
         if index in self.homes:
             return memory(self.homes[index])
         if node.op in ("constant", "count"):
-            return memory(self._array(Array(repr(node.value), "constant", SCALAR, cast(Number, node.value))))
+            return memory(self._array(Array(repr(node.value), Role.CONSTANT, SCALAR, cast(Number, node.value))))
         args = [self._operand(draft, arg) for arg in self.schedule.operands(index)]
         draft.registers[index] = draft.write(OPERATIONS[node.op].code, *args)
         return draft.registers[index]
@@ -185,12 +186,12 @@ class _Compiler:
                 register = draft.registers[index]
                 draft.registers[index] = draft.write("add" if sign > 0 else "sub", register, arg)
                 draft.free.append(register)
-        elif homes and node.op == "mul" and index not in draft.last and all(a.role == "summed" for a in homes):
+        elif homes and node.op == "mul" and index not in draft.last and all(a.role is Role.SUMMED for a in homes):
             totals = [memory(self.arrays[array]) for array in homes]
             draft.code += [Instruction("fma", total, (*args, total)) for total in totals]
             return
         else:
-            if homes and homes[0].role != "summed":
+            if homes and homes[0].role is not Role.SUMMED:
                 draft.code.append(Instruction(OPERATIONS[node.op].code, memory(self.arrays[homes.pop(0)]), args))
             else:
                 draft.registers[index] = draft.write(OPERATIONS[node.op].code, *args)
@@ -200,7 +201,7 @@ class _Compiler:
         """Copy a value to memory, or add it to what is summed."""
         for array in arrays:
             made, home = self._operand(draft, index), memory(self.arrays[array])
-            if array.role == "summed":
+            if array.role is Role.SUMMED:
                 draft.code.append(Instruction("add", home, (home, made)))
             else:
                 draft.code.append(Instruction("copy", home, (made,)))
@@ -210,4 +211,4 @@ class _Compiler:
         if self.nodes[index].op == "sum":
             return []
         homes = [array for array, place in self.arrays.items() if self.homes.get(index) == place]
-        return sorted(dict.fromkeys(homes + self.stores.get(index, [])), key=lambda array: array.role == "summed")
+        return sorted(dict.fromkeys(homes + self.stores.get(index, [])), key=lambda array: array.role is Role.SUMMED)

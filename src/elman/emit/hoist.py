@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from elman.emit.program import Array, Instruction, Link, Matrix, Phase, Program, memory
+from elman.emit.phase import Array, Instruction, Link, Matrix, Phase, Role, memory
+from elman.emit.program import Program
 from elman.emit.recurrence import InputGradient
 
 
@@ -18,12 +19,12 @@ def split_inputs(program: Program) -> tuple[Program, Program] | None:
     projections: list[Phase] = []
     phases: list[Phase] = []
     for number, phase in enumerate(program.phases):
-        early = [link for link in phase.links if arrays[link.source].role == "input"]
+        early = [link for link in phase.links if arrays[link.source].role is Role.INPUT]
         chains = sorted({chain for link in early for chain, _ in link.products})
         starts = list(phase.starts)
         stores = []
         for place, chain in enumerate(chains):
-            arrays.append(Array(f"p{number}.{chain}", "projected", phase.size))
+            arrays.append(Array(f"p{number}.{chain}", Role.PROJECTED, phase.size))
             starts[chain] = len(arrays) - 1
             stores.append(Instruction("copy", memory(len(arrays) - 1), (place,)))
         if chains:
@@ -64,7 +65,7 @@ def _pruned(program: Program) -> Program:
 
 def input_gradient(gradient: InputGradient, size: str) -> Program:
     """∂loss/∂input of every step: its element-wise part, then the products of the kept rows."""
-    arrays = [Array(gradient.name, "d_input", size)]
+    arrays = [Array(gradient.name, Role.D_INPUT, size)]
     if gradient.pointwise:
         arrays.append(gradient.pointwise)
     matrices: list[Matrix] = []

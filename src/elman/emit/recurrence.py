@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elman.emit.compile import compile_program
-from elman.emit.program import Array, Matrix, Program
+from elman.emit.phase import Array, Matrix, Role
+from elman.emit.program import Program
 from elman.emit.saving import choose_saved
 from elman.equations.graph import PRODUCTS, Graph, Node
 from elman.equations.passes.derivative import differentiate
@@ -59,6 +60,10 @@ class Recurrence:
     vector_gradients: tuple[VectorGradient, ...]
     input_gradients: tuple[InputGradient, ...]
 
+    def __post_init__(self) -> None:
+        self.inference.check_order()
+        self.forward.check_order()
+
     @property
     def graph(self) -> Graph:
         """The equations."""
@@ -88,16 +93,18 @@ class _Emitter:
     def run(self) -> Recurrence:
         inputs = tuple(self._input_gradient(p.name) for p in self.graph.inputs)
         rows = [o.d for o in self.derivative.outers] + [n for _, n, _ in inputs if n is not None]
-        kept = {n: Array(f"d{n}", "kept", self._size(n)) for n in dict.fromkeys(rows)}
+        kept = {n: Array(f"d{n}", Role.KEPT, self._size(n)) for n in dict.fromkeys(rows)}
         vectors = self.derivative.vectors
-        summed = {n: Array(f"d{n}", "summed", self._size(n)) for n in dict.fromkeys(vectors.values()) if n not in kept}
+        summed = {
+            n: Array(f"d{n}", Role.SUMMED, self._size(n)) for n in dict.fromkeys(vectors.values()) if n not in kept
+        }
         roots = [*kept, *summed, *self.derivative.states.values()]
         sources = [o.source for o in self.derivative.outers]
         saved_nodes = choose_saved(self.nodes, self.split, set(self.results), roots, sources)
-        saved = {n: Array(f"v{n}", "saved", self._size(n)) for n in saved_nodes}
+        saved = {n: Array(f"v{n}", Role.SAVED, self._size(n)) for n in saved_nodes}
         step = self.nodes[: self.split]
         stores = [(node, Array(name, *self._role(name, node))) for name, node in self.lowered.results.items()]
-        leaves = self._leaves("carry")
+        leaves = self._leaves(Role.CARRY)
         return Recurrence(
             lowered=self.lowered,
             inference=compile_program(step, leaves, stores),
@@ -124,31 +131,31 @@ class _Emitter:
         self.nodes.append(node)
         return len(self.nodes) - 1
 
-    def _role(self, name: str, node: int) -> tuple[str, str]:
+    def _role(self, name: str, node: int) -> tuple[Role, str]:
         is_state = any(p.name == name for p in self.graph.states)
-        return ("next" if is_state else "output"), self._size(node)
+        return (Role.NEXT if is_state else Role.OUTPUT), self._size(node)
 
-    def _leaves(self, state_role: str) -> dict[int, Array]:
-        roles = {"input": "input", "state": state_role, "vector": "vector"}
+    def _leaves(self, state_role: Role) -> dict[int, Array]:
+        roles = {"input": Role.INPUT, "state": state_role, "vector": Role.VECTOR}
         step = self.nodes[: self.split]
         return {i: Array(str(n.value), roles[n.op], n.size) for i, n in enumerate(step) if n.op in roles}
 
     def _backward(self, saved: dict[int, Array], gradients: dict[int, Array]) -> Program:
-        leaves = self._leaves("before")
+        leaves = self._leaves(Role.BEFORE)
         for node, port in self.results.items():
-            leaves.setdefault(node, Array(port.name, "after", port.size))
+            leaves.setdefault(node, Array(port.name, Role.AFTER, port.size))
         leaves |= saved
         for i, leaf in enumerate(self.nodes):
             if leaf.op == "adjoint":
-                leaves[i] = Array(str(leaf.value), "carry", leaf.size)
+                leaves[i] = Array(str(leaf.value), Role.CARRY, leaf.size)
             elif leaf.op == "d_output":
-                leaves[i] = Array("output", "output", leaf.size)
+                leaves[i] = Array("output", Role.OUTPUT, leaf.size)
         stores = list(gradients.items())
         for port in self.graph.states:
             gradient = self.derivative.states.get(port.name)
             if gradient is None:
                 gradient = self._add(Node("constant", value=0.0))
-            stores.append((gradient, Array(port.name, "next", port.size)))
+            stores.append((gradient, Array(port.name, Role.NEXT, port.size)))
         return compile_program(self.nodes, leaves, stores)
 
     def _source(self, node: int, saved: dict[int, Array]) -> Array:
@@ -156,9 +163,9 @@ class _Emitter:
         if node in saved:
             return saved[node]
         if node in self.results:
-            return Array(self.results[node].name, "after", self._size(node))
+            return Array(self.results[node].name, Role.AFTER, self._size(node))
         op = self.nodes[node].op
-        return Array(str(self.nodes[node].value), "input" if op == "input" else "before", self._size(node))
+        return Array(str(self.nodes[node].value), Role.INPUT if op == "input" else Role.BEFORE, self._size(node))
 
     def _input_gradient(self, name: str) -> tuple[str, int | None, list[tuple[Matrix, int]]]:
         """Split ∂loss/∂input into products, which wait until all steps are known, and the rest."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from elman.emit import Array, Matrix, Program
+from elman.emit import Array, Matrix, Program, Role
 from elman.equations import Port
 from elman.kernels._kernels import Kernel, Panels, Plan
 from elman.kernels.encode import encode
@@ -72,7 +72,7 @@ class BoundKernel:
 
     @cached_property
     def _vectors(self) -> list[str]:
-        return [array.name for array in self.program.arrays if array.role == "vector"]
+        return [array.name for array in self.program.arrays if array.role is Role.VECTOR]
 
     def run(
         self,
@@ -88,7 +88,7 @@ class BoundKernel:
         """Run over a plan, or over `steps` rows each by itself."""
         bindings: list[int] = []
         for array in self.program.arrays:
-            if array.role == "vector":
+            if array.role is Role.VECTOR:
                 bindings += (packed.vectors[array.name], 0, 0)
             else:
                 place = rows.get(array)
@@ -116,7 +116,7 @@ class Forward:
         """Whether the inputs are used in products only, so that a token is a row of a table."""
         if self.projection is None or self.recurrence is None:
             return False
-        return not any(array.role == "input" for array in self.recurrence.program.arrays)
+        return not any(array.role is Role.INPUT for array in self.recurrence.program.arrays)
 
     def splits(self, lanes: int, steps: int, threads: int) -> bool:
         """Whether the inputs' products are better made at once: few lanes make poor tiles. Never changes a bit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from elman.emit import Array, Program
+from elman.emit import Array, Program, Role
 from elman.equations import Port
 from elman.equations.graph import SCALAR
 from elman.equations.graph.operations import OPERANDS
@@ -12,8 +12,10 @@ from elman.errors import KernelError
 from elman.kernels import _kernels
 
 ROW, VECTOR, CARRY, NEXT, BEFORE, SCRATCH, SUMMED, CONSTANT = range(8)
-KINDS = {"vector": VECTOR, "carry": CARRY, "next": NEXT, "before": BEFORE, "scratch": SCRATCH, "summed": SUMMED,
-         "constant": CONSTANT}  # fmt: skip
+KINDS = {
+    Role.VECTOR: VECTOR, Role.CARRY: CARRY, Role.NEXT: NEXT, Role.BEFORE: BEFORE, Role.SCRATCH: SCRATCH,
+    Role.SUMMED: SUMMED, Role.CONSTANT: CONSTANT,
+}  # fmt: skip
 
 
 def check_table(compiled: Sequence[tuple[str, int]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from elman.emit import Array, Program, Recurrence, emit, input_gradient, split_inputs
+from elman.emit import Array, Program, Recurrence, Role, emit, input_gradient, split_inputs
 from elman.equations import Graph, Port
 from elman.kernels._kernels import Plan, column_sum, isa, outer, token_sum
 from elman.kernels.bound import BoundKernel, Forward
@@ -46,7 +46,7 @@ class Engine:
         whole = self._bind(program, states)
         if split is None:
             return Forward(whole, None, None, Block((), 0, {}))
-        projected = [a for a in split[0].arrays if a.role == "projected"]
+        projected = [a for a in split[0].arrays if a.role is Role.PROJECTED]
         return Forward(whole, self._bind(split[0]), self._bind(split[1], states), Block.of(projected, self.sizes))
 
     @cached_property
@@ -79,7 +79,7 @@ class Engine:
                 by_source.setdefault(g.source, []).extend(part)
         starts = {p.name: p.start for p in self.graph.states}
         for source, parts in by_source.items():
-            before = source.role == "before"
+            before = source.role is Role.BEFORE
             if before:
                 memory = states[source.name]
                 numbers = [memory.sequence, memory.stride, memory.initial, 1]
@@ -94,7 +94,7 @@ class Engine:
         """Write the gradients of the vectors named in `out`: the sums of d over all steps, or of its sums by lane."""
         for g in self.recurrence.vector_gradients:
             if g.vector in out:
-                place, count = rows[g.d], lanes if g.d.role == "summed" else steps
+                place, count = rows[g.d], lanes if g.d.role is Role.SUMMED else steps
                 size = size_of(g.d.size, self.sizes)
                 column_sum([place.address, place.stride, count, size, out[g.vector].address], self.is_double, threads)
 
@@ -103,7 +103,7 @@ class Engine:
     ) -> None:
         """Add the rows d of the steps that bring each token to tables [V, size], one for each matrix named in `out`."""
         for g in self.recurrence.matrix_gradients:
-            if g.source.role == "input" and g.matrix in out:
+            if g.source.role is Role.INPUT and g.matrix in out:
                 place, to = rows[g.d], out[g.matrix]
                 size = size_of(g.d.size, self.sizes)
                 numbers = [place.address, place.stride, tokens, steps, size, to.address, to.row_stride]

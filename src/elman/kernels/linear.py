@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from elman.emit import Array, Instruction, Link, Matrix, Phase, Program, memory
+from elman.emit import Array, Instruction, Link, Matrix, Phase, Program, Role, memory
 from elman.kernels._kernels import Plan, column_sum, cross_entropy, isa, outer
 from elman.kernels.bound import BoundKernel, Held, Packed
 from elman.kernels.memory import Rows, Weight
 from elman.kernels.precision import Precision
 
-_X, _BIAS, _Y = Array("x", "input", "D"), Array("b", "vector", "V"), Array("y", "output", "V")
-_D, _DX = Array("d", "kept", "V"), Array("x", "d_input", "D")
+_X, _BIAS, _Y = Array("x", Role.INPUT, "D"), Array("b", Role.VECTOR, "V"), Array("y", Role.OUTPUT, "V")
+_D, _DX = Array("d", Role.KEPT, "V"), Array("x", Role.D_INPUT, "D")
 
 
 def _product(source: Array, matrix: Matrix, target: Array, start: Array | None) -> Program:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from elman.emit import Array, memory
+from elman.emit import Array, Role, memory
 from elman.errors import ShapeError
 from elman.kernels import Engine, Forward, Rows, Weight
 from elman.nn.sized import SizedCell
@@ -56,7 +56,7 @@ def token_gradients(
     threads: int,
 ) -> set[str]:
     """Add to the input matrices their gradients: sums by token, turned into columns. Gives the matrices' names."""
-    found = (g.matrix for g in engine.recurrence.matrix_gradients if g.source.role == "input")
+    found = (g.matrix for g in engine.recurrence.matrix_gradients if g.source.role is Role.INPUT)
     names = {name for name in found if d_weights[sized.places[name].index] is not None}
     if not names:
         return names

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from elman.cells.layout import layout
-from elman.emit import Array, Recurrence, emit
+from elman.emit import Array, Recurrence, Role, emit
 from elman.equations import Graph, evaluate
 from elman.errors import KernelError
 from elman.kernels import Engine, Precision, Weight, engine_for, isa
@@ -47,7 +47,7 @@ class SizedCell:
     recurrence: Recurrence = field(repr=False)
     places: Mapping[str, Place] = field(repr=False)
     slots: int
-    arrays: Mapping[tuple[str, str], Array] = field(repr=False)
+    arrays: Mapping[tuple[Role, str], Array] = field(repr=False)
     takes_tokens: bool
     bfloat16: bool
     _engines: dict[tuple[torch.dtype, str], Engine] = field(default_factory=dict, repr=False)
@@ -73,8 +73,8 @@ class SizedCell:
         derived += [(v.name, v.size) for v in recurrence.lowered.vectors]
         for index, (name, letter) in enumerate(derived, len(slots)):
             places[name] = Place(index, 0, size_of(letter, sizes))
-        arrays = {("output", name): Array(name, "output", graph.output_size) for name in (graph.output, "output")}
-        for role, ports in (("input", graph.inputs), ("d_input", graph.inputs), ("after", graph.states)):
+        arrays = {(Role.OUTPUT, name): Array(name, Role.OUTPUT, graph.output_size) for name in (graph.output, "output")}
+        for role, ports in ((Role.INPUT, graph.inputs), (Role.D_INPUT, graph.inputs), (Role.AFTER, graph.states)):
             arrays |= {(role, port.name): Array(port.name, role, port.size) for port in ports}
         takes_tokens = engine_for(graph, sizes).inference.takes_tokens
         return cls(graph, sizes, key, recurrence, places, len(slots), arrays, takes_tokens, bfloat16)

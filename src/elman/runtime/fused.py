@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.emit import Array as Row
-from elman.emit import memory
+from elman.emit import Role, memory
 from elman.equations import Graph, evaluate
 from elman.kernels import BoundKernel, Forward, Packed, Plan, Precision, Rows, StateMemory, Weight, engine_for
 from elman.kernels.encode import size_of
@@ -101,13 +101,13 @@ class FusedStepper:
         self.turn = 0  # the set that was written last
         self._x = np.zeros((batch, layer.size(graph.inputs[0].size)), layer.dtype)
         self._tokens = np.zeros(batch, np.int64)
-        self._rows: dict[Row, Rows] = {Row(graph.inputs[0].name, "input", graph.inputs[0].size): _rows(self._x)}
+        self._rows: dict[Row, Rows] = {Row(graph.inputs[0].name, Role.INPUT, graph.inputs[0].size): _rows(self._x)}
         self._outputs: tuple[Array, ...] = tuple(
             states[graph.output] for states in self._sets if graph.output in states
         )
         if not self._outputs:
             self._outputs = 2 * (np.zeros((batch, layer.size(graph.output_size)), layer.dtype),)
-            self._rows[Row(graph.output, "output", graph.output_size)] = _rows(self._outputs[0])
+            self._rows[Row(graph.output, Role.OUTPUT, graph.output_size)] = _rows(self._outputs[0])
         self.output_rows = [_rows(output) for output in self._outputs]  # where the output lies, by turn
         if layer.table is not None and layer.inference.recurrence is not None:
             place = (layer.table.ctypes.data, layer.dtype == np.float64, self._tokens.ctypes.data)

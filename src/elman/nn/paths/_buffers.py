@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from elman.emit import Array
+from elman.emit import Array, Role
 from elman.kernels import BoundKernel, Held, Packed, Rows, StateMemory
 from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of, scratch
 from elman.nn._tokens import check_tokens, token_gradients, token_table
@@ -32,7 +32,7 @@ def forward(call: Call, training: bool) -> list[Tensor]:
     states = work.states(sequences, results[1:])
     rows = work.rows
     if sized.graph.output not in sequences:
-        rows[sized.arrays["output", sized.graph.output]] = rows_of(results[0])
+        rows[sized.arrays[Role.OUTPUT, sized.graph.output]] = rows_of(results[0])
     if saved is not None:
         rows |= engine.saved.rows(saved.data_ptr(), work.is_double, steps)
     step = engine.training if training else engine.inference
@@ -68,9 +68,9 @@ def backward(call: Call, kept: list[Tensor], d_results: list[Tensor | None], wan
     rows = work.rows
     rows |= engine.saved.rows(saved.data_ptr(), work.is_double, steps)
     for name, sequence in sequences.items():
-        rows[sized.arrays["after", name]] = rows_of(sequence)
+        rows[sized.arrays[Role.AFTER, name]] = rows_of(sequence)
     nothing = like.new_zeros(sized.size(sized.graph.output_size))  # must live as long as the kernels run
-    rows[sized.arrays["output", "output"]] = Rows(nothing.data_ptr(), 0) if d_output is None else rows_of(d_output)
+    rows[sized.arrays[Role.OUTPUT, "output"]] = Rows(nothing.data_ptr(), 0) if d_output is None else rows_of(d_output)
     block = scratch("kept", steps, engine.kept.width, like)
     sums = like.new_zeros(work.lanes, engine.summed.width)
     rows |= engine.kept.rows(block.data_ptr(), work.is_double, steps)
@@ -119,7 +119,7 @@ class _Work:
         self.weights = [readable(weight) if weight.dim() == 2 else in_rows(weight) for weight in weights]
         self.places = sized.weights(self.weights)
         self.rows: dict[Array, Rows] = {
-            sized.arrays["input", port.name]: rows_of(tensor)
+            sized.arrays[Role.INPUT, port.name]: rows_of(tensor)
             for port, tensor in zip(self.ports, self.inputs, strict=True)
         }
 
@@ -154,7 +154,7 @@ class _Work:
             if kernel is None:
                 gradient.zero_()
                 continue
-            self.rows[self.sized.arrays["d_input", port.name]] = rows_of(gradient)
+            self.rows[self.sized.arrays[Role.D_INPUT, port.name]] = rows_of(gradient)
             kernel.run(self.pack(kernel), self.rows, None, self.steps, self.threads)
 
     def weight_gradients(self, gradients: Sequence[Tensor | None], befores: dict[str, StateMemory]) -> None:
