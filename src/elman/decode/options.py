@@ -30,8 +30,10 @@ class Options:
         seed: of the draws, 0 … 2^64 - 1, or a tuple with one for each prompt. A prompt's sample k under a seed is the
             same text whatever stands beside it; so one prompt given twice is drawn from alike: ask for count=2.
         stop_tokens: any of them ends a sequence; kept in its tokens, not in its text.
-        stop_strings: the text ends before any of them, wherever token boundaries lie.
+        stop_strings: the text ends before the one that is completed first, wherever token boundaries lie; of several
+            completed at once, before the longest.
         constraints: what the text must be (`elman.decode.constraints.kinds`).
+        max_states: states that constraints and stop strings may be compiled to; the work is limited with them.
         stop_when_accepted: end as soon as the constraints are satisfied, rather than when nothing more may come.
         temperature: of sampling; the log-probabilities are divided by it.
         top_k: draw from the k likeliest tokens; 0 is off.
@@ -68,6 +70,7 @@ class Options:
     stop_strings: tuple[str, ...] = ()
     constraints: tuple[Any, ...] = ()
     stop_when_accepted: bool = False
+    max_states: int = 250_000
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
@@ -131,7 +134,7 @@ def _wrong_kinds(o: Options) -> Iterator[str]:
         if not isinstance(token, Integral):
             yield f"stop_tokens and biases name tokens by their numbers, got {token!r}"
     for constraint in o.constraints:
-        if not any(hasattr(constraint, name) for name in ("over_text", "over_tokens", "over_grammar")):
+        if not any(hasattr(constraint, name) for name in ("over_text", "over_tokens", "rules")):
             yield f"constraints are values such as Regex(…) or Prefix(…), got {constraint!r}"
 
 
@@ -169,7 +172,7 @@ _CHOICES = {
     "unknown": ("error", "skip", "replace"),
 }
 _LEAST = {"max_length": 0, "min_length": 0, "count": 1, "top_k": 0, "no_repeat_ngram": 0, "width": 1}
-_LEAST |= {"groups": 1, "budget": 1}
+_LEAST |= {"groups": 1, "budget": 1, "max_states": 1}
 _TINY, _HUGE = 5e-324, math.inf
 _RANGES = {
     "temperature": (0.0, _HUGE, "0 or above and finite"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from elman.decode.constraints import stops
 from elman.decode.options import Options
 from elman.decode.spelling import Spelling
 
@@ -29,8 +30,8 @@ class TextStream:
         for token in tokens:
             if token not in self._stop_tokens:
                 self._held += self._decode([token])
-        places = [place for stop in self._stop_strings if (place := self._held.find(stop)) >= 0]
-        return self._show(min(places) if places else len(self._held) - self._unsure(), bool(places))
+        stop = stops.before(self._held, self._stop_strings)
+        return self._show(len(self._held) - self._unsure() if stop is None else stop, stop is not None)
 
     def end(self, text: str) -> str:
         """What is left of the output's text."""

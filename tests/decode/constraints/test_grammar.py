@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from elman.decode import Allowed, CallableStepper, Grammar, Options, Reason, Regex, Spelling, decode
+from elman.decode.constraints.compiled import compiled
+from elman.decode.constraints.recogniser import Recogniser
 from elman.errors import ConfigError
 from tests.decode.small import everything, markov, network, texts
 
@@ -133,18 +135,16 @@ def test_near_the_end_pieces_are_searched_for() -> None:
     assert decode(uniform(["tr", "ue", "x"]), [[0]], options)[0].best.text == "true"
     options = Options(max_length=4, constraints=(Grammar('s ::= "aaaaaaaaaa"'),))
     assert decode(uniform(["a", "aaa"]), [[0]], options)[0].best.text == "a" * 10
-    with pytest.raises(ConfigError, match="derives no text of at most 3 tokens; its shortest has 10 characters"):
+    with pytest.raises(ConfigError, match="derives no text of at most 3 tokens; its shortest has 4"):
         decode(uniform(["a", "aaa"]), [[0]], replace(options, max_length=3))
-    (stuck,) = decode(uniform(["ab", "c"]), [[0]], Options(max_length=50, constraints=(Grammar('s ::= "a" "c"+'),)))
-    assert stuck.best.reason is Reason.DEAD_END
+    with pytest.raises(ConfigError, match="derives no text that these tokens can write"):
+        decode(uniform(["ab", "c"]), [[0]], Options(max_length=50, constraints=(Grammar('s ::= "a" "c"+'),)))
 
 
 def test_sets_are_met_again() -> None:
     """A long string of a language without nesting needs few sets, wherever in the text it stands."""
-    from elman.decode.constraints.grammar import Recogniser
-
-    spelling = Spelling.of(list("abc;"))
-    recogniser = Grammar('s ::= (word ";")* word ::= [abc]+').over_grammar(spelling, Options(max_length=10_000))
+    options = Options(max_length=10_000, constraints=(Grammar('s ::= (word ";")* word ::= [abc]+'),))
+    recogniser = compiled(options, 4, Spelling.of(list("abc;")))
     assert isinstance(recogniser, Recogniser)
     state = np.array([recogniser.begin()])
     for token in np.random.default_rng(0).choice([0, 1, 2], 3000):
@@ -211,11 +211,17 @@ def test_grammars_that_cannot_be_read(source: Any, message: str) -> None:
         (
             's ::= "aabba"',
             {"max_length": 4},
-            "the grammar derives no text of at most 4 tokens; its shortest has 5 characters",
+            "the grammar derives no text of at most 4 tokens; its shortest has 5",
         ),
-        ('s ::= "a"', {"stop_strings": ("b",)}, "leave out the stop strings"),
+        ('s ::= "aab"', {"min_length": 4}, "the grammar derives no text of 4 … 100 tokens"),
     ],
 )
 def test_grammars_that_can_never_be_met(source: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         decode(markov(4, 0), [[0]], Options(constraints=(Grammar(source),), **options))
+
+
+def test_two_grammars_that_recur() -> None:
+    both = Grammar('s ::= "a" s "b" | "c"'), Grammar('s ::= "a" s | "c"')
+    with pytest.raises(ConfigError, match="two grammars that recur cannot hold at once: make them one"):
+        decode(markov(4, 0), [[0]], Options(constraints=both))

@@ -171,7 +171,7 @@ def test_going_on_is_the_same_as_not_stopping() -> None:
 
 
 def test_more_samples_than_run_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    from elman.decode import draw
+    from elman.decode.search import draw
 
     options = Options(strategy="sample", count=10, max_length=7, stop_tokens=(1,))
     prompts = [[0], [2, 3], [3]]

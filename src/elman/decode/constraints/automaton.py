@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.decode.constraints.budget import Budget
 from elman.decode.roles import Booleans
-from elman.errors import ConfigError
 
 Table = NDArray[np.int32]
 DEAD, BEGIN = 0, 1
 FAR = np.iinfo(np.int32).max
-_MOST_ENTRIES = 1 << 27  # 512 MiB of table
+_TOGETHER = 1 << 20  # entries of a table that are looked at together
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,13 @@ class Automaton:
     Attributes:
         next: int32 [S, A], the state behind each symbol.
         accept: bool [S], whether a text may end here.
-        stopped: bool [S], whether a stop string has just been completed: what follows is no part of the text.
+        tail: int32 [S], where a stop string has been completed: symbols at the end, from its beginning on, that are
+            no part of the text. 0 elsewhere.
     """
 
     next: Table
     accept: Booleans
-    stopped: Booleans
+    tail: Table
 
     @property
     def states(self) -> int:
@@ -39,13 +40,13 @@ class Automaton:
     @classmethod
     def make(cls, following: Table, accept: Booleans) -> Automaton:
         """An automaton that knows no stop strings."""
-        return cls(following, accept, np.zeros(len(following), bool))
+        return cls(following, accept, np.zeros(len(following), np.int32))
 
     def distances(self) -> NDArray[np.int32]:
         """[S], symbols at least to an end; FAR for states without one."""
         sources, targets = self._edges()
         distance = np.full(self.states, FAR, np.int32)
-        frontier = self.accept | self.stopped
+        frontier = self.accept | (self.tail > 0)
         step = 0
         while frontier.any():
             distance[frontier] = step
@@ -57,11 +58,15 @@ class Automaton:
 
     def _edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Every pair of states that some symbol leads through, once."""
-        sources, symbols = np.nonzero(self.next != DEAD)
-        codes = np.unique(sources * self.states + self.next[sources, symbols])
+        found, rows = [], max(1, _TOGETHER // max(1, self.next.shape[1]))
+        for begin in range(0, self.states, rows):
+            part = self.next[begin : begin + rows].astype(np.int64)
+            codes = part + self.states * np.arange(begin, begin + len(part))[:, None]
+            found.append(np.unique(codes[part != DEAD]))
+        codes = np.concatenate(found)
         return codes // self.states, codes % self.states
 
-    def intersect(self, other: Automaton) -> Automaton:
+    def intersect(self, other: Automaton, budget: Budget) -> Automaton:
         """Texts that both accept, over one alphabet."""
         known = np.array([0, BEGIN * other.states + BEGIN], np.int64)
         frontier, order, tables = known[1:], [known], [np.zeros((1, self.next.shape[1]), np.int64)]
@@ -72,36 +77,32 @@ class Automaton:
             frontier = np.setdiff1d(codes, known)
             known = np.union1d(known, frontier)
             order.append(frontier)
-            check_size(len(known), self.next.shape[1])
+            budget.states(len(frontier))
+            budget.table(len(known), self.next.shape[1])
         codes = np.concatenate(order)
         place = np.argsort(codes)
         following = place[np.searchsorted(codes, np.concatenate(tables), sorter=place)].astype(np.int32)
         mine, others = codes // other.states, codes % other.states
         accept = self.accept[mine] & other.accept[others]
-        stopped = (self.stopped[mine] & other.accept[others]) | (self.accept[mine] & other.stopped[others])
-        return Automaton(following, accept, stopped)
+        tail = np.where(other.accept[others], self.tail[mine], 0)
+        tail = np.maximum(tail, np.where(self.accept[mine], other.tail[others], 0))
+        return Automaton(following, accept, tail)
 
-    def over_tokens(self, units: Sequence[Sequence[int]]) -> Automaton:
+    def over_tokens(self, units: Sequence[Sequence[int]], budget: Budget) -> Automaton:
         """The same language over tokens.
 
         Args:
             units: [V], for each token the symbols that it writes; a token that writes nothing is never taken.
         """
-        check_size(self.states, len(units))
+        budget.table(self.states, len(units))
         following = np.repeat(np.arange(self.states, dtype=np.int32)[:, None], len(units), axis=1)
         for place in range(max(map(len, units), default=0)):
             longer = np.array([token for token, each in enumerate(units) if len(each) > place])
             symbols = np.array([units[token][place] for token in longer])
             following[:, longer] = self.next[following[:, longer], symbols[None, :]]
         following[:, [token for token, each in enumerate(units) if not len(each)]] = DEAD
-        following[self.stopped] = DEAD
-        return Automaton(following, self.accept, self.stopped)
-
-
-def check_size(states: int, symbols: int) -> None:
-    """Raise ConfigError for a table that would not fit."""
-    if states * symbols > _MOST_ENTRIES:
-        raise ConfigError(f"the constraints need more than {states:,} states for {symbols} tokens: make them simpler")
+        following[self.tail > 0] = DEAD
+        return Automaton(following, self.accept, self.tail)
 
 
 def everything(symbols: int) -> Automaton:
@@ -142,13 +143,14 @@ def containing(infix: Sequence[int], symbols: int) -> Automaton:
     return Automaton.make(following, accept)
 
 
-def words(texts: Sequence[Sequence[int]], separator: Sequence[int], symbols: int) -> Automaton:
+def words(texts: Iterable[Sequence[int]], separator: Sequence[int], symbols: int, budget: Budget) -> Automaton:
     """One of the texts, or several of them with the separator, which none of them contains, between: a prefix tree."""
     rows: list[dict[int, int]] = [{}, {}]
 
     def insert(text: Sequence[int], state: int) -> int:
         for symbol in text:
             if symbol not in rows[state]:
+                budget.states()
                 rows.append({})
                 rows[state][symbol] = len(rows) - 1
             state = rows[state][symbol]
@@ -158,6 +160,7 @@ def words(texts: Sequence[Sequence[int]], separator: Sequence[int], symbols: int
     if separator:
         for end in ends:
             rows[insert(separator[:-1], end)][separator[-1]] = BEGIN
+    budget.table(len(rows), symbols)
     following, accept = np.zeros((len(rows), symbols), np.int32), np.zeros(len(rows), bool)
     for state, row in enumerate(rows):
         following[state, list(row)] = list(row.values())

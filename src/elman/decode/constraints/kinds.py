@@ -14,7 +14,8 @@ import numpy as np
 from elman.decode.constraints import automaton as automata
 from elman.decode.constraints import nfa, regex
 from elman.decode.constraints.automaton import Automaton
-from elman.decode.constraints.pattern import LAST, Chars, Repeat
+from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.pattern import LAST, Chars, Pattern, Repeat
 from elman.decode.roles import Integers
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
@@ -26,15 +27,19 @@ class Alphabet:
 
     Attributes:
         spelling: of the tokens.
+        budget: of states.
         units: [A], sorted; symbol k is unit units[k].
     """
 
     spelling: Spelling
+    budget: Budget
     units: Integers = field(init=False)
+    _symbol: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         units = sorted({unit for units in self.spelling.units for unit in units})
         object.__setattr__(self, "units", np.array(units, np.int64))
+        object.__setattr__(self, "_symbol", {unit: symbol for symbol, unit in enumerate(units)})
 
     @property
     def size(self) -> int:
@@ -43,13 +48,16 @@ class Alphabet:
 
     def symbols(self, text: str) -> list[int] | None:
         """The symbols of a text; None if no tokens write it."""
-        units = self.spelling.units_of(text)
-        places = np.minimum(np.searchsorted(self.units, units), len(self.units) - 1)
-        return places.tolist() if np.array_equal(self.units[places], units) else None
+        symbols = [self._symbol.get(unit, -1) for unit in self.spelling.units_of(text)]
+        return None if -1 in symbols else symbols
 
     def of_tokens(self) -> list[list[int]]:
         """The symbols of each token."""
-        return [np.searchsorted(self.units, units).tolist() for units in self.spelling.units]
+        return [[self._symbol[unit] for unit in units] for units in self.spelling.units]
+
+    def automaton(self, pattern: Pattern) -> Automaton:
+        """The automaton of a pattern without names."""
+        return nfa.automaton(pattern, self.units, self.spelling.is_bytes, self.budget)
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Regex:
 
     def over_text(self, alphabet: Alphabet) -> Automaton:
         """By Thompson's construction."""
-        return nfa.automaton(regex.parse(self.expression), alphabet.units, alphabet.spelling.is_bytes)
+        return alphabet.automaton(regex.parse(self.expression))
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class Utf8:
 
     def over_text(self, alphabet: Alphabet) -> Automaton:
         """Every character, again and again."""
-        return nfa.automaton(Repeat(Chars(((0, LAST),)), 0, None), alphabet.units, alphabet.spelling.is_bytes)
+        return alphabet.automaton(Repeat(Chars(((0, LAST),)), 0, None))
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,8 @@ class Lexicon:
 
     def over_text(self, alphabet: Alphabet) -> Automaton:
         """A prefix tree of the words that can be written."""
-        written = [symbols for word in self.words if (symbols := alphabet.symbols(word)) is not None]
-        return automata.words(written, alphabet.symbols(self.separator) or (), alphabet.size)
+        written = (symbols for word in self.words if (symbols := alphabet.symbols(word)) is not None)
+        return automata.words(written, alphabet.symbols(self.separator) or (), alphabet.size, alphabet.budget)
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,7 @@ class Allowed:
         """One state. Of bytes: whole characters among these."""
         assert isinstance(self.symbols, str)
         points = tuple((ord(character),) * 2 for character in sorted(set(self.symbols)))
-        return nfa.automaton(Repeat(Chars(points), 0, None), alphabet.units, alphabet.spelling.is_bytes)
+        return alphabet.automaton(Repeat(Chars(points), 0, None))
 
     def over_tokens(self, size: int) -> Automaton:
         """One state."""

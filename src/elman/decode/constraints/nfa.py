@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+
 import numpy as np
 
-from elman.decode.constraints.automaton import Automaton, check_size
-from elman.decode.constraints.pattern import Chars, Either, Join, Name, Pattern, Repeat, utf8
+from elman.decode.constraints.automaton import Automaton
+from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.pattern import LAST, Chars, Either, Join, Minus, Name, Pattern, Ranges, Repeat, utf8
 from elman.decode.roles import Integers
 from elman.errors import ConfigError
 
-_MOST = 200_000
+ByteRanges = tuple[tuple[int, int], ...]
 
 
 class Nfa:
@@ -17,18 +22,18 @@ class Nfa:
 
     Args:
         is_bytes: units are bytes of UTF-8, not code points.
+        budget: of states.
     """
 
-    def __init__(self, is_bytes: bool) -> None:
-        self.is_bytes = is_bytes
+    def __init__(self, is_bytes: bool, budget: Budget) -> None:
+        self.is_bytes, self.budget = is_bytes, budget
         self.free: list[list[int]] = []
         self.edges: list[list[tuple[int, int, int]]] = []  # (low, high, target)
         self.names: list[list[tuple[str, int]]] = []
 
     def state(self) -> int:
         """A new state."""
-        if len(self.free) >= _MOST:
-            raise ConfigError(f"the pattern needs more than {_MOST:,} states: make its repetitions smaller")
+        self.budget.states()
         self.free.append([])
         self.edges.append([])
         self.names.append([])
@@ -51,7 +56,7 @@ class Nfa:
             for part in pattern.parts:
                 self.free[self.add(part, self._after(begin))].append(end)
             return end
-        return self._repeat(pattern, begin)
+        return self._minus(pattern, begin) if isinstance(pattern, Minus) else self._repeat(pattern, begin)
 
     def _after(self, begin: int) -> int:
         state = self.state()
@@ -74,15 +79,44 @@ class Nfa:
 
     def _chars(self, pattern: Chars, begin: int) -> int:
         end = self.state()
-        for low, high in pattern.ranges:
-            for sequence in utf8(low, high) if self.is_bytes else ([(low, high)],):
-                at = begin
-                for first, last in sequence[:-1]:
-                    after = self.state()
-                    self.edges[at].append((first, last, after))
-                    at = after
-                self.edges[at].append((*sequence[-1], end))
+        if not self.is_bytes:
+            self.edges[begin] += [(low, high, end) for low, high in pattern.ranges]
+            return end
+        behind: dict[ByteRanges, int] = {(): end}
+        for sequence in _sequences(pattern.ranges):
+            target = end
+            for place in range(len(sequence) - 1, 0, -1):  # forms that end alike share their ends
+                rest = sequence[place:]
+                if rest not in behind:
+                    behind[rest] = self.state()
+                    self.edges[behind[rest]].append((*rest[0], target))
+                target = behind[rest]
+            self.edges[begin].append((*sequence[0], target))
         return end
+
+    def _minus(self, pattern: Minus, begin: int) -> int:
+        both = Nfa(self.is_bytes, self.budget)
+        start = both.state()
+        whole, without = (both.add(part, both._after(start)) for part in (pattern.part, pattern.without))
+        if any(both.names):
+            raise ConfigError("a difference A - B needs parts that do not recur")
+        units = both.borders()
+        subsets, rows = both.subsets(start, units)
+        states, end = [self.state() for _ in subsets], self.state()
+        self.free[begin].append(states[1])
+        last = 0xFF if self.is_bytes else LAST
+        for state, subset, row in zip(states, subsets, rows, strict=True):
+            if whole in subset and without not in subset:
+                self.free[state].append(end)
+            highs = [*(unit - 1 for unit in units[1:]), last]
+            self.edges[state] += [
+                (low, high, states[k]) for low, high, k in zip(units, highs, row, strict=True) if k and low <= high
+            ]
+        return end
+
+    def borders(self) -> list[int]:
+        """Units at which what the edges tell apart begins, rising from 0."""
+        return sorted({0} | {border for edges in self.edges for low, high, _ in edges for border in (low, high + 1)})
 
     def closure(self, states: set[int]) -> frozenset[int]:
         """These states and those behind them that need no symbol."""
@@ -92,54 +126,71 @@ class Nfa:
                 if target not in found:
                     found.add(target)
                     waiting.append(target)
+        self.budget.work(len(found))
         return frozenset(found)
 
+    def over(self, units: Sequence[int]) -> list[list[tuple[int, int, int]]]:
+        """The edges of each state over places in a rising list of units: (first place, place behind, target)."""
+        self.budget.work(sum(map(len, self.edges)))
+        found = [
+            [(bisect_left(units, low), bisect_right(units, high), target) for low, high, target in edges]
+            for edges in self.edges
+        ]
+        return [[edge for edge in edges if edge[0] < edge[1]] for edges in found]
 
-def automaton(pattern: Pattern, alphabet: Integers, is_bytes: bool) -> Automaton:
+    def subsets(self, begin: int, units: Sequence[int]) -> tuple[list[frozenset[int]], list[list[int]]]:
+        """The deterministic automaton over some units: its subsets, the empty one and the first in front; its rows."""
+        edges = self.over(units)
+        order = {frozenset[int](): 0, self.closure({begin}): 1}
+        rows: list[list[int]] = []
+        for subset in (waiting := list(order)):
+            targets: list[set[int]] = [set() for _ in units]
+            for state in subset:
+                for first, behind, target in edges[state]:
+                    self.budget.work(behind - first)
+                    for k in range(first, behind):
+                        targets[k].add(target)
+            row = []
+            for target_set in targets:
+                closed = self.closure(target_set) if target_set else frozenset[int]()
+                if closed not in order:
+                    self.budget.states()
+                    order[closed] = len(order)
+                    waiting.append(closed)
+                row.append(order[closed])
+            self.budget.work(len(row))
+            rows.append(row)
+        return list(order), rows
+
+
+@lru_cache(maxsize=64)
+def _sequences(ranges: Ranges) -> tuple[ByteRanges, ...]:
+    """The UTF-8 forms of these code points."""
+    return tuple(tuple(sequence) for low, high in ranges for sequence in utf8(low, high))
+
+
+def automaton(pattern: Pattern, alphabet: Integers, is_bytes: bool, budget: Budget) -> Automaton:
     """The automaton of a pattern without names.
 
     Args:
         pattern: matches the whole text.
         alphabet: the units that there are, sorted; symbol k is unit alphabet[k].
         is_bytes: they are bytes of UTF-8, not code points.
+        budget: of states.
     """
-    nfa = Nfa(is_bytes)
+    nfa = Nfa(is_bytes, budget)
     begin = nfa.state()
     end = nfa.add(pattern, begin)
-    classes, count = _classes(nfa, alphabet)
-    order = {frozenset[int](): 0, nfa.closure({begin}): 1}
-    rows: list[list[int]] = []
-    for subset in (waiting := list(order)):
-        targets: list[set[int]] = [set() for _ in range(count)]
-        for state in subset:
-            for low, high, target in nfa.edges[state]:
-                for k in _symbols(alphabet, classes, low, high):
-                    targets[k].add(target)
-        row = []
-        for target_set in targets:
-            closed = nfa.closure(target_set)
-            if closed not in order:
-                order[closed] = len(order)
-                waiting.append(closed)
-                check_size(len(order), len(alphabet))
-            row.append(order[closed])
-        rows.append(row)
-    accept = np.array([end in subset for subset in order])
-    return Automaton.make(np.array(rows, np.int32).reshape(len(rows), count)[:, classes], accept)
+    classes, units = classes_of(nfa, alphabet)
+    subsets, rows = nfa.subsets(begin, units)
+    budget.table(len(rows), len(alphabet))
+    accept = np.array([end in subset for subset in subsets])
+    return Automaton.make(np.array(rows, np.int32).reshape(len(rows), len(units))[:, classes], accept)
 
 
-def _classes(nfa: Nfa, alphabet: Integers) -> tuple[Integers, int]:
-    """The class of each symbol: symbols that no edge tells apart are one."""
-    borders = {0, len(alphabet)}
-    for edges in nfa.edges:
-        for low, high, _ in edges:
-            borders |= {int(np.searchsorted(alphabet, low)), int(np.searchsorted(alphabet, high, side="right"))}
-    starts = np.array(sorted(borders)[:-1])
+def classes_of(nfa: Nfa, alphabet: Integers) -> tuple[Integers, list[int]]:
+    """The class of each symbol, symbols that no edge tells apart being one; and the first unit of each class."""
+    starts = np.unique(np.searchsorted(alphabet, nfa.borders()))
+    starts = starts[starts < len(alphabet)]
     classes = np.searchsorted(starts, np.arange(len(alphabet)), side="right") - 1
-    return classes, len(starts)
-
-
-def _symbols(alphabet: Integers, classes: Integers, low: int, high: int) -> range:
-    """The classes that lie in a range of units."""
-    first, behind = np.searchsorted(alphabet, low), np.searchsorted(alphabet, high, side="right")
-    return range(int(classes[first]), int(classes[behind - 1]) + 1) if first < behind else range(0)
+    return classes, alphabet[starts].tolist()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from elman.errors import ConfigError
 
 Ranges = tuple[tuple[int, int], ...]
 LAST = 0x10FFFF
+_DEEPEST = 40  # rules within rules, where they are written into one pattern
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,21 @@ class Repeat:
 
 
 @dataclass(frozen=True)
+class Minus:
+    """What the part matches, and the other does not."""
+
+    part: Pattern
+    without: Pattern
+
+
+@dataclass(frozen=True)
 class Name:
     """What a grammar's rule of this name derives."""
 
     name: str
 
 
-Pattern = Chars | Join | Either | Repeat | Name
+Pattern = Chars | Join | Either | Repeat | Minus | Name
 
 
 def text(literal: str) -> Join:
@@ -105,3 +116,66 @@ def _borders(low: int, high: int) -> Iterator[int]:
                 yield low | rest
             if high & rest != rest:
                 yield (high & ~rest) - 1
+
+
+def names(pattern: Pattern) -> set[str]:
+    """The rules that a pattern refers to."""
+    if isinstance(pattern, Name):
+        return {pattern.name}
+    if isinstance(pattern, Repeat):
+        return names(pattern.part)
+    if isinstance(pattern, Minus):
+        return names(pattern.part) | names(pattern.without)
+    return set().union(*map(names, pattern.parts)) if isinstance(pattern, Join | Either) else set()
+
+
+def bottom_up(rules: Mapping[str, Pattern], start: str) -> list[str] | None:
+    """The rules that a rule needs and itself, each behind those that it refers to; None where one needs itself."""
+    left: dict[str, None] = {}
+    entered: set[str] = set()
+    waiting = [(start, False)]
+    while waiting:
+        name, is_left = waiting.pop()
+        if is_left:
+            left[name] = None
+        elif name not in entered:
+            entered.add(name)
+            waiting.append((name, True))
+            waiting += [(other, False) for other in sorted(names(rules[name])) if other not in left]
+        elif name not in left:
+            return None
+    return list(left)
+
+
+def recurs(rules: Mapping[str, Pattern]) -> bool:
+    """Whether some rule that texts are derived from needs itself."""
+    return bottom_up(rules, next(iter(rules))) is None
+
+
+def inlined(pattern: Pattern, rules: Mapping[str, Pattern]) -> Pattern:
+    """The same without names. Raises ConfigError for rules that recur, or whose parts are nested too deep."""
+    start = ""  # no rule has this name
+    order = bottom_up({**rules, start: pattern}, start)
+    if order is None:
+        raise ConfigError("a rule that recurs can be neither a part of a difference A - B nor beside another grammar")
+    known: dict[str, Pattern] = {}
+    depth: dict[str, int] = {}
+    for name in order:
+        original = rules.get(name, pattern)
+        depth[name] = 1 + max((depth[other] for other in names(original)), default=0)
+        if depth[name] > _DEEPEST:
+            raise ConfigError(f"rules refer to one another more than {_DEEPEST} deep: make the grammar flatter")
+        known[name] = _with(original, known)
+    return known[start]
+
+
+def _with(pattern: Pattern, known: Mapping[str, Pattern]) -> Pattern:
+    if isinstance(pattern, Name):
+        return known[pattern.name]
+    if isinstance(pattern, Repeat):
+        return Repeat(_with(pattern.part, known), pattern.least, pattern.most)
+    if isinstance(pattern, Minus):
+        return Minus(_with(pattern.part, known), _with(pattern.without, known))
+    if isinstance(pattern, Join | Either):
+        return type(pattern)(tuple(_with(part, known) for part in pattern.parts))
+    return pattern

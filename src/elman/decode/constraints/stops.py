@@ -1,4 +1,7 @@
-"""Stop strings as part of an automaton: the text before one must be accepted, and nothing comes behind it."""
+"""Stop strings: the text ends before the one that is completed first, and of several completed at once, the longest.
+
+So it does not matter in which tokens a text is written. As part of an automaton, the text before it must be accepted.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,32 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from elman.decode.constraints.automaton import BEGIN, DEAD, Automaton, check_size
+from elman.decode.constraints.automaton import BEGIN, DEAD, Automaton
+from elman.decode.constraints.budget import Budget
 from elman.decode.roles import Integers
 
 # Where a text with stop strings has got to: the state of the text's automaton; how much of a stop string may have
 # begun; and, in bits, whether the text was acceptable now, one symbol ago, two ago, … as far back as that beginning.
+# Behind a stop string: -1, and how many symbols are no part of the text.
 Place = tuple[int, int, int]
-_STOPPED: Place = (-1, 0, 0)
 
 
-def with_stops(text: Automaton, stops: Sequence[Sequence[int]]) -> Automaton:
-    """The automaton of texts that end before the first stop string in them, or without one.
+def before(text: str, stops: Sequence[str]) -> int | None:
+    """Where a text ends before a stop string; None if it has none."""
+    found = [(place + len(stop), -len(stop)) for stop in stops if (place := text.find(stop)) >= 0]
+    return sum(min(found)) if found else None
+
+
+def with_stops(text: Automaton, stops: Sequence[Sequence[int]], longest: int, budget: Budget) -> Automaton:
+    """The automaton of texts that end before a stop string, or have none.
 
     Args:
         text: what may stand before.
         stops: not empty each, as symbols.
+        longest: symbols of a token.
+        budget: of states.
     """
+    longest += max(map(len, stops))
     search = _Search(stops, text.next.shape[1])
     classes, columns = _classes(np.concatenate((text.next, search.next)))
     begin: Place = (BEGIN, 0, int(text.accept[BEGIN]))
@@ -30,27 +43,27 @@ def with_stops(text: Automaton, stops: Sequence[Sequence[int]]) -> Automaton:
     for place in (waiting := list(order)):
         row = []
         for symbol in columns:
-            after = _after(place, int(symbol), text, search)
+            after = _after(place, int(symbol), text, search) if place[0] >= 0 else (-1, min(place[1] + 1, longest), 0)
             if after not in order:
                 order[after] = len(order)
                 waiting.append(after)
-                check_size(len(order), len(classes))
+                budget.states()
             row.append(order[after])
+        budget.work(len(row))
         rows.append(row)
-    stopped = np.array([place == _STOPPED for place in order])
+    budget.table(len(rows), len(classes))
+    tail = np.array([place[1] if place[0] < 0 else 0 for place in order], np.int32)
     accept = np.array([place[0] > 0 and bool(text.accept[place[0]]) for place in order])
-    return Automaton(np.array(rows, np.int32)[:, classes], accept, stopped)
+    return Automaton(np.array(rows, np.int32)[:, classes], accept, tail)
 
 
 def _after(place: Place, symbol: int, text: Automaton, search: _Search) -> Place:
-    if place == _STOPPED:
-        return _STOPPED
     state, begun, accepted = place
-    state = int(text.next[max(state, 0), symbol])
+    state = int(text.next[state, symbol])
     begun = int(search.next[begun, symbol])
     accepted = accepted << 1 | int(text.accept[state])
     if search.longest[begun]:
-        return _STOPPED if accepted >> search.longest[begun] & 1 else (DEAD, 0, 0)
+        return (-1, search.longest[begun], 0) if accepted >> search.longest[begun] & 1 else (DEAD, 0, 0)
     accepted &= (1 << (search.depth[begun] + 1)) - 1
     return (state, begun, accepted) if state or accepted else (DEAD, 0, 0)
 

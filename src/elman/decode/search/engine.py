@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from elman.decode.constraints.force import Force
+from elman.decode.constraints.compiled import compiled
+from elman.decode.constraints.stops import before
 from elman.decode.options import Options
 from elman.decode.results import CONSTRAINT, DEAD_END, GOES_ON, LENGTH, STOP_STRING, STOP_TOKEN, Carried, Ended, Reason
 from elman.decode.roles import Booleans, Floats, Integers, Stepper
@@ -42,7 +43,8 @@ class Engine:
         if named and max(named) >= self.size:
             raise ConfigError(f"token {max(named)} is named in the options; the stepper has 0 … {self.size - 1}")
         self.stops = np.array(sorted(set(options.stop_tokens)), np.int64)
-        self.force = Force.of(options, self.size, self.spelling)
+        self.force = compiled(options, self.size, self.spelling)
+        self._may_stop = any(options.bias.get(token, 0.0) > -np.inf for token in options.stop_tokens)
         self.adjusts = options.adjusts or not self._is_normalised
         self._adjust = Adjustment(options, self.size) if options.adjusts else None
         self.may_block = bool(self.force or options.no_repeat_ngram or (len(self.stops) and options.min_length))
@@ -111,7 +113,7 @@ class Engine:
             stopped = tokens == self.stops[0] if len(self.stops) == 1 else np.isin(tokens, self.stops)
         if self.force is not None:
             moved = self.force.advance(live.constraint, tokens)
-            live.constraint = moved if stopped is None else np.where(stopped[:, None], live.constraint, moved)
+            live.constraint = moved if stopped is None else np.where(stopped, live.constraint, moved)
             if np.count_nonzero(ended := self.force.ended(live.constraint, live.length)):
                 codes = np.zeros(len(live), np.int64) if codes is None else codes
                 codes[ended] = CONSTRAINT
@@ -137,7 +139,7 @@ class Engine:
     def stuck(self, live: Live, rows: Integers) -> Integers:
         """Why sequences have ended for which nothing is possible, [n]."""
         codes = np.full(len(rows), DEAD_END, np.int64)
-        if self.force is not None and not len(self.stops) and live.length >= self.options.min_length:
+        if self.force is not None and not self._may_stop and live.length >= self.options.min_length:
             codes[self.force.accepts(live.constraint[rows])] = CONSTRAINT
         return codes
 
@@ -156,14 +158,11 @@ class Engine:
             text=self._text,
         )
 
-    def _text(self, tokens: Integers, reason: Reason, before: Integers) -> str | None:
+    def _text(self, tokens: Integers, reason: Reason, preceding: Integers) -> str | None:
         if self.spelling is None:
             return None
         if reason is Reason.STOP_TOKEN:
             tokens = tokens[:-1]
-        decode = self.spelling.decoder(before)
+        decode = self.spelling.decoder(preceding)
         text = decode(tokens)
-        if reason is Reason.STOP_STRING:
-            places = [place for stop in self.options.stop_strings if (place := text.find(stop)) >= 0]
-            text = text[: min(places, default=None)]
-        return text
+        return text[: before(text, self.options.stop_strings)] if reason is Reason.STOP_STRING else text

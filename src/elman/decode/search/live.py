@@ -52,7 +52,7 @@ class Live:
         begin: columns of `tokens` from before this search.
         log_probabilities, scores: [B, t].
         total: [B], sums of the scores.
-        constraint: [B, k], states of the constraints in force.
+        constraint: [B], states of the constraints in force.
         counts: [B, V], how often a token stands in the text, where penalties ask for it.
         seen: [B, V], whether it stands in the prompt.
     """

@@ -158,6 +158,6 @@ def _history(origins: list[Carried], engine: Engine) -> Integers:
 def _constraint(engine: Engine, origins: list[Carried]) -> Integers:
     """Constraints begin, or go on behind the text that follows them already."""
     if engine.force is None:
-        return np.zeros((len(origins), 0), np.int64)
+        return np.zeros(len(origins), np.int64)
     written = [o.text[o.since :][~np.isin(o.text[o.since :], engine.stops)] for o in origins]
     return np.array([engine.force.behind(tokens) for tokens in written], np.int64)

@@ -1,0 +1,186 @@
+"""A grammar in force over tokens, together with everything regular."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from elman.decode.constraints.completions import WHOLE, Completions, Words
+from elman.decode.constraints.earley import ROOT, EarleySet, Item, Rules
+from elman.decode.constraints.force import Force, Limits, Tables
+from elman.decode.constraints.kinds import Alphabet
+from elman.decode.constraints.lengths import Lengths, between, shortest
+from elman.decode.roles import Booleans, Integers
+from elman.errors import ConfigError
+
+_MOST_SETS = 1_000_000
+_FAR = 10_000  # tokens: of what is shortest it is said how long it is, up to here
+_NONE = -1  # number of no Earley set
+
+# Where a text has got to: the state of the regular automaton; the Earley set; and, in bits, whether the grammar's text
+# may have ended now, a unit ago, two ago, … as far back as a stop string reaches.
+Place = tuple[int, int, int]
+
+
+class Recogniser(Force):
+    """A grammar in force. Places and sets are numbered and met again, and what each allows is computed once.
+
+    Args:
+        rules: of the grammar.
+        tables: the regular constraints; `everything` where there are none.
+        alphabet: of the vocabulary.
+        limits: lengths.
+
+    Raises:
+        ConfigError: no text that these tokens can write satisfies all.
+    """
+
+    def __init__(self, rules: Rules, tables: Tables, alphabet: Alphabet, limits: Limits) -> None:
+        self._rules, self._tables, self._limits = rules, tables, limits
+        self._units = [[rules.classes[symbol] for symbol in symbols] for symbols in alphabet.of_tokens()]
+        self._sets: list[EarleySet] = []
+        self._set_number: dict[frozenset[Item], int] = {}
+        self._words = Words(self._units)
+        self._farthest = max(limits.most, _FAR)
+        lengths = Lengths(limits.least, self._farthest)
+        self._completions = Completions(rules, self._words, tables, lengths, self._sets)
+        self._mask = (1 << int(tables.tail.max(initial=0))) - 1 | 1
+        self._places: list[Place] = []
+        self._number: dict[Place, int] = {}
+        self._next: dict[tuple[int, int], int] = {}
+        self._kinds: dict[int, list[int]] = {}
+        self._free: dict[int, tuple[int, Booleans]] = {}
+        self._ends: dict[int, Booleans] = {}
+        begin = self._intern(frozenset({(rules.begin[rules.first], ROOT)}))
+        self.first = self._place((tables.first, begin, int(self._sets[begin].accepted)))
+
+    def begin(self) -> int:
+        """See `Force`."""
+        regular, at, _ = self._places[self.first]
+        lengths = self._completions.behind(at, (regular, WHOLE))
+        if not lengths:
+            raise ConfigError(
+                "the grammar derives no text that these tokens can write, with what stands beside it, "
+                f"or none of fewer than {self._farthest:,} tokens: it can never be met"
+            )
+        least, most = self._limits.least, self._limits.most
+        if not between(lengths, least, most):
+            asked = f"{least} … {most}" if least else f"at most {most}"
+            raise ConfigError(
+                f"the grammar derives no text of {asked} tokens; its shortest has {shortest(lengths)}, "
+                "with what stands beside it"
+            )
+        return self.first
+
+    def allowed(self, states: Integers, length: int) -> Booleans:
+        """See `Force`."""
+        low, high = max(0, self._limits.least - length - 1), self._limits.most - length - 1
+        return np.array([self._fitting(state, low, high) for state in states.tolist()])
+
+    def ends(self, states: Integers, length: int) -> Booleans:
+        """See `Force`."""
+        if length + 1 < self._limits.least:
+            return np.zeros((len(states), len(self._units)), bool)
+        return np.stack([self._ending(state) for state in states.tolist()])
+
+    def advance(self, states: Integers, tokens: Integers) -> Integers:
+        """See `Force`."""
+        pairs = zip(states.tolist(), tokens.tolist(), strict=True)
+        return np.array([self._behind(state, token) for state, token in pairs], np.int64)
+
+    def accepts(self, states: Integers) -> Booleans:
+        """See `Force`."""
+        return np.array([self._accepts(state) for state in states.tolist()], bool)
+
+    def ended(self, states: Integers, length: int) -> Booleans:
+        """See `Force`."""
+        done = [length >= self._limits.least and self._is_final(state) for state in states.tolist()]
+        return np.array(done, bool)
+
+    def stopped(self, states: Integers) -> Booleans:
+        """See `Force`."""
+        return np.array([self._tables.tail[self._places[state][0]] > 0 for state in states.tolist()], bool)
+
+    def _intern(self, kernel: frozenset[Item]) -> int:
+        if not kernel:
+            return _NONE
+        number = self._set_number.get(kernel)
+        if number is None:
+            number = self._set_number[kernel] = len(self._sets)
+            if number >= _MOST_SETS:
+                raise ConfigError(f"the grammar needs more than {_MOST_SETS:,} sets for this text: make it simpler")
+            self._sets.append(EarleySet(number, kernel, self._rules, self._sets))
+        return number
+
+    def _place(self, place: Place) -> int:
+        if place not in self._number:
+            self._number[place] = len(self._places)
+            self._places.append(place)
+        return self._number[place]
+
+    def _behind(self, state: int, token: int) -> int:
+        """The place behind a token."""
+        key = state, token
+        if key not in self._next:
+            regular, at, ended = self._places[state]
+            regular = int(self._tables.next[regular, token])
+            for unit in self._units[token]:
+                at = self._intern(self._sets[at].over(unit)) if at != _NONE else _NONE
+                ended = (ended << 1 | (at != _NONE and self._sets[at].accepted)) & self._mask
+            stopping = [ago for ago in _bits(ended) if ago == 0 or self._completions.after_end(regular, ago)]
+            self._next[key] = self._place((regular, at, sum(1 << ago for ago in stopping)))
+        return self._next[key]
+
+    def _following(self, state: int) -> list[int]:
+        """For each kind of token, the lengths of what can come behind it."""
+        if state not in self._kinds:
+            regular, at, ended = self._places[state]
+            found = []
+            for spot in self._completions.kinds(regular)[0]:
+                lengths = self._completions.behind(at, spot) if at != _NONE else 0
+                for ago in _bits(ended):
+                    lengths |= self._completions.after_end(spot[0], ago + self._words.length[spot[1]])
+                found.append(lengths)
+            self._kinds[state] = found
+        return self._kinds[state]
+
+    def _taken(self, state: int, kinds: list[bool]) -> Booleans:
+        """The tokens of some kinds, [V]."""
+        return np.array([*kinds, False], bool)[self._completions.kinds(self._places[state][0])[1]]
+
+    def _fitting(self, state: int, low: int, high: int) -> Booleans:
+        """For each token, whether from `low` to `high` more can bring the text to an end."""
+        if state not in self._free:
+            following = self._following(state)
+            farthest = max((shortest(lengths) for lengths in following if lengths), default=0)
+            self._free[state] = farthest, self._taken(state, [lengths > 0 for lengths in following])
+        farthest, free = self._free[state]
+        if low == 0 and farthest <= high:
+            return free
+        return self._taken(state, [between(lengths, low, high) for lengths in self._following(state)])
+
+    def _ending(self, state: int) -> Booleans:
+        """For each token, whether nothing may come behind it."""
+        if state not in self._ends:
+            tokens = self._completions.kinds(self._places[state][0])[1].tolist()
+            final = [
+                lengths & 1 > 0 and self._is_final(self._behind(state, tokens.index(kind)))
+                for kind, lengths in enumerate(self._following(state))
+            ]
+            self._ends[state] = self._taken(state, final)
+        return self._ends[state]
+
+    def _accepts(self, state: int) -> bool:
+        regular, _, ended = self._places[state]
+        return bool(ended & 1 and self._tables.accept[regular])
+
+    def _is_final(self, state: int) -> bool:
+        if self._tables.tail[self._places[state][0]]:
+            return True
+        if not self._accepts(state) or self._limits.ends_when_accepted:
+            return self._accepts(state)
+        return not self._limits.has_stops and not any(self._following(state))
+
+
+def _bits(number: int) -> list[int]:
+    """Where the ones of a number stand."""
+    return [place for place in range(number.bit_length()) if number >> place & 1]
