@@ -9,24 +9,37 @@ from typing import Any
 
 import pytest
 
-BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A block of Python or of commands, and what Python prints where the page shows it.
+BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\.venv/bin/)?elman (.*)$", re.MULTILINE)
 SMALL = ["--steps", "2", "--hidden", "8", "--batch", "2", "--chunk", "8"]
 
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/quickstart.md", "docs/cells.md", "docs/memory.md", "docs/bfloat16.md", "docs/decoding.md"],
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/quickstart.md",
+        "docs/cells.md",
+        "docs/memory.md",
+        "docs/bfloat16.md",
+        "docs/decoding.md",
+    ],
 )
-def test_examples_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+def test_examples_run(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], page: str
+) -> None:
     (tmp_path / "book.txt").write_text("It was a dark and stormy night. " * 40, "utf-8")
     monkeypatch.chdir(tmp_path)
     blocks = BLOCK.findall((root / page).read_text("utf-8"))
     assert blocks, f"{page} shows nothing to run"
     names: dict[str, Any] = {"__name__": "example"}
-    for number, (language, text) in enumerate(blocks):
+    for number, (language, text, printed) in enumerate(blocks):
         if language == "python":
+            capsys.readouterr()
             exec(compile(text, f"{page}, block {number}", "exec"), names)
+            assert printed in ("", capsys.readouterr().out), f"{page}, block {number} prints something else"
         else:
             run_commands(text)
 
