@@ -106,12 +106,12 @@ class TestGraph:
             torch.autograd.grad(output.sum(), [x])
 
     @pytest.mark.parametrize("name", LAYERS)
-    @pytest.mark.parametrize("what", ["input", "weight", "output"])
+    @pytest.mark.parametrize("what", ["input", "weight"])
     def test_a_saved_tensor_that_is_changed(self, name: str, what: str) -> None:
         layer, x = LAYERS[name](), torch.randn(T, B, D)
         output, _ = layer(x)
         with torch.no_grad():
-            {"input": x, "weight": next(layer.parameters()), "output": output}[what].mul_(2.0)
+            {"input": x, "weight": next(layer.parameters())}[what].mul_(2.0)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             output.sum().backward()
 

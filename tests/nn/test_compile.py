@@ -91,6 +91,23 @@ class TestRecurrent:
         assert_same(found[1], expected[1])
         assert_same(compiled(x, found[1].detach())[0], layer(x, expected[1].detach())[0])
 
+    @pytest.mark.parametrize("checkpoint", [None, 2])
+    def test_outputs_may_be_written_into(self, checkpoint: int | None) -> None:
+        layer = Recurrent("elman", D, H, checkpoint=checkpoint, dtype=torch.float64)
+        x = torch.randn(T, B, D, dtype=torch.float64)
+
+        def within(x: Tensor) -> Tensor:
+            output = layer(x)[0]
+            output += 1
+            return output
+
+        found = torch.compile(within, backend="aot_eager", fullgraph=True)(x).square()
+        behind = torch.compile(layer, backend="aot_eager", fullgraph=True)(x)[0]
+        behind += 1
+        expected = gradients((layer(x)[0].clone() + 1).square(), list(layer.parameters()))
+        assert_same(gradients(found, list(layer.parameters())), expected)
+        assert_same(gradients(behind.square(), list(layer.parameters())), expected)
+
     def test_each_direction_is_one_node_forward_and_backward(self) -> None:
         graphs: list[list[str]] = []
 

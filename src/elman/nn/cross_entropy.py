@@ -13,7 +13,7 @@ from elman.nn._chunks import Loss, losses_and_gradients
 from elman.nn._memory import widened
 from elman.nn.batch import TOKENS
 from elman.nn.linear import Linear, product_path
-from elman.nn.paths.choice import Path
+from elman.nn.paths.choice import Path, back_by_reference
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -112,26 +112,26 @@ class _Differentiable(torch.autograd.Function):
         rows, weight, bias, targets, *gradients = ctx.saved_tensors
         loss, wanted = Loss(rows, weight, bias, targets, *ctx.options), list(ctx.needs_input_grad[:3])
         found: Sequence[Tensor | None]
-        if torch.is_grad_enabled():
+        if back_by_reference([d]):
             found = _again(loss, d, wanted)
         elif loss.reduction == "none":
             found = losses_and_gradients(loss, d, wanted)[1:]
-        elif not torch.compiler.is_compiling() and d.item() == 1.0:
-            found = gradients
         else:
-            found = [gradient * d for gradient in gradients]
+            found = [gradient * d for gradient in gradients]  # copies: callers may write into what they are given
         return *(g if want else None for g, want in zip(found, wanted, strict=True)), *[None] * 5
 
 
 def _again(loss: Loss, d: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-    """Gradients that can be differentiated again: through the reference."""
-    # Views, so that a tensor that stands in two places has a gradient for each.
-    rows, weight, bias = places = [None if t is None else t.view_as(t) for t in loss.parts()]
-    assert rows is not None
-    assert weight is not None
+    """Gradients through the reference, that can be differentiated again if autograd asks."""
+    create = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Views, so that a tensor that stands in two places has a gradient for each.
+        rows, weight, bias = places = [None if t is None else t.view_as(t) for t in loss.parts()]
+        assert rows is not None
+        assert weight is not None
+        value = reference(loss._replace(rows=rows, weight=weight, bias=bias))
     sources = [place for place, want in zip(places, wanted, strict=True) if want and place is not None]
-    value = reference(loss._replace(rows=rows, weight=weight, bias=bias))
-    found = iter(torch.autograd.grad(value, sources, d, create_graph=True))
+    found = iter(torch.autograd.grad(value, sources, d, create_graph=create))
     return [next(found) if want else None for want in wanted]
 
 

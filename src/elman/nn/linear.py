@@ -11,7 +11,7 @@ from torch import Tensor
 from elman.kernels import Precision, Weight, linear_for
 from elman.nn._library import operation
 from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of
-from elman.nn.paths.choice import Path, choose_path
+from elman.nn.paths.choice import Path, back_by_reference, choose_path
 from elman.nn.plans import DENSE, bind
 
 
@@ -80,7 +80,10 @@ class _Linear(torch.autograd.Function):
         """Gradients of rows, weight and bias."""
         rows, weight = ctx.saved_tensors
         wanted = list(ctx.needs_input_grad)
-        found = [d @ weight, d.T @ rows, d.sum(0)] if torch.is_grad_enabled() else _backward(rows, weight, d, wanted)
+        if back_by_reference([d]):
+            found = [d @ weight, d.T @ rows, d.sum(0)]
+        else:
+            found = _backward(rows, weight, d, wanted)
         return tuple(g if want else None for g, want in zip(found, wanted, strict=True))
 
 

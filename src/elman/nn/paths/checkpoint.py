@@ -52,17 +52,25 @@ class BySegments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, checkpoint: int, *spread: Any) -> tuple[Tensor, ...]:
         """Run, and keep the states at the edges of segments."""
-        call = Call.gather(*spread)
-        results, (_, states) = _forward(call, checkpoint), call.counts
-        output, finals, edges = results[0], results[1 : 1 + states], results[1 + states :]
-        ctx.checkpoint = checkpoint
-        fused.keep(ctx, call, edges + ([output] if _suffices(call.sized()) else []))
-        return output, *finals
+        call, ctx.checkpoint = Call.gather(*spread), checkpoint
+        output, finals, kept = _run(call, checkpoint)
+        return fused.keep(ctx, call, kept, output), *finals
 
     @staticmethod
     def backward(ctx: Any, *d_results: Tensor | None) -> tuple[Any, ...]:
         """Gradients of all tensors."""
-        return fused.gradients(ctx, d_results, lambda *args: _backward(*args, ctx.checkpoint))
+        return fused.gradients(
+            ctx,
+            d_results,
+            lambda call: _run(call, ctx.checkpoint),
+            lambda *args: _backward(*args, ctx.checkpoint),
+        )
+
+
+def _run(call: Call, checkpoint: int) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Output, final states, and what backward reads: states at edges, and the output where that is all of the steps."""
+    (output, *others), (_, states) = _forward(call, checkpoint), call.counts
+    return output, others[:states], others[states:] + ([output] if _suffices(call.sized()) else [])
 
 
 class _Segments:

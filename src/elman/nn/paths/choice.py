@@ -75,6 +75,15 @@ def differentiating() -> bool:
     return bool(torch._C._are_functorch_transforms_active()) or forward_ad._current_level >= 0
 
 
+def back_by_reference(adjoints: Iterable[Tensor | None]) -> bool:
+    """Whether backward goes through torch's operations: it will be differentiated, or has many adjoints at once."""
+    if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        return True
+    # is_grads_batched and vectorize=True use an older vmap than torch.func's, which only its tensors tell.
+    legacy = torch._C._functorch.is_legacy_batchedtensor
+    return not torch.compiler.is_compiling() and any(d is not None and legacy(d) for d in adjoints)
+
+
 def _mode() -> str:
     """What keeps every call from the kernels just now, or nothing."""
     if torch._C._are_functorch_transforms_active():

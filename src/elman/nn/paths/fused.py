@@ -11,6 +11,7 @@ from torch import Tensor
 from elman.nn._library import operation
 from elman.nn.call import SCHEMA, Call
 from elman.nn.paths import _buffers as buffers
+from elman.nn.paths.choice import back_by_reference
 from elman.nn.paths.reference import reference
 
 
@@ -32,49 +33,79 @@ class Fused(torch.autograd.Function):
     def forward(ctx: Any, *spread: Any) -> tuple[Tensor, ...]:
         """Run, and keep what the gradient needs."""
         call = Call.gather(*spread)
-        results, (_, states) = _forward(call, True), call.counts
-        output, finals, others = results[0], results[1 : 1 + states], results[1 + states :]
-        keep(ctx, call, [output, *others])
-        return output, *finals
+        output, finals, kept = _run(call)
+        return keep(ctx, call, kept, output), *finals
 
     @staticmethod
     def backward(ctx: Any, *d_results: Tensor | None) -> tuple[Any, ...]:
         """Gradients of all tensors."""
-        return gradients(ctx, d_results, _backward)
+        return gradients(ctx, d_results, _run, _backward)
 
 
-def keep(ctx: Any, call: Call, kept: Sequence[Tensor]) -> None:
-    """Keep a call for its backward, and the tensors that this reads besides."""
-    ctx.fixed = call.key, call.plan, call.counts, len(call.tensors)
+def _run(call: Call) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Output, final states, and what backward reads."""
+    (output, *others), (_, states) = _forward(call, True), call.counts
+    return output, others[:states], [output, *others[states:]]
+
+
+def keep(ctx: Any, call: Call, kept: Sequence[Tensor], output: Tensor) -> Tensor:
+    """Keep a call for its backward, and what this reads besides. Gives the output that callers may write into.
+
+    Where that is among what is kept, autograd would refuse to go on after a write. So it is kept under another name,
+    without its count of writes; backward looks at that, see `gradients`. Compiled graphs have no counts: they copy.
+    """
+    ctx.fixed, ctx.count = (call.key, call.plan, call.counts, len(call.tensors)), None
+    shown, among = output, any(part is output for part in kept)
+    if among and torch.compiler.is_compiling():
+        shown = output.clone()
+    elif among:
+        kept = [part.data if part is output else part for part in kept]
+        ctx.count, ctx.written = output.detach(), output._version
+        ctx.count.data = _NOTHING  # leaves the count alone
     ctx.save_for_backward(call.edges, call.tokens, *call.tensors, *kept)
     ctx.set_materialize_grads(False)
+    return shown
 
 
-def gradients(ctx: Any, d_results: Sequence[Tensor | None], backward: Callable[..., list[Tensor]]) -> tuple[Any, ...]:
-    """What a function's backward gives, by the kernels or, to be differentiated again, through the reference."""
+_NOTHING = torch.empty(0)
+
+
+def gradients(
+    ctx: Any, d_results: Sequence[Tensor | None], run: Callable[[Call], Any], backward: Callable[..., list[Tensor]]
+) -> tuple[Any, ...]:
+    """What a function's backward gives.
+
+    By the kernels, from what was kept or, where the output has been written into, from what `run` makes again. To be
+    differentiated again, or of many adjoints at once (vmap), through the reference.
+    """
     key, plan, counts, behind = ctx.fixed
     edges, tokens, *rest = ctx.saved_tensors
     call, wanted = Call(key, plan, edges, tokens, counts, rest[:behind]), list(ctx.needs_input_grad[-behind:])
     found: Sequence[Tensor | None]
-    if torch.is_grad_enabled():
+    if back_by_reference(d_results):
         found = again(call, d_results, wanted)
     else:
-        found = backward(call, rest[behind:], list(d_results), wanted)
+        kept = rest[behind:]
+        if ctx.count is not None and ctx.count._version != ctx.written:
+            *_, kept = run(call)
+        found = backward(call, kept, list(d_results), wanted)
     others = [None] * (len(ctx.needs_input_grad) - behind)
     return *others, *(gradient if want else None for gradient, want in zip(found, wanted, strict=True))
 
 
 def again(call: Call, d_results: Sequence[Tensor | None], wanted: Sequence[bool]) -> list[Tensor | None]:
-    """Gradients that can be differentiated again: through the reference, from the saved inputs."""
+    """Gradients through the reference, from the saved inputs, that can be differentiated again if autograd asks."""
     # Views, so that a tensor that stands in two places has a gradient for each.
-    places = [None if tensor is None else tensor.view_as(tensor) for tensor in call.tensors]
-    output, finals = reference(call._replace(tensors=places))
+    create = torch.is_grad_enabled()
+    with torch.enable_grad():
+        places = [None if tensor is None else tensor.view_as(tensor) for tensor in call.tensors]
+        output, finals = reference(call._replace(tensors=places))
     pairs = [(r, d) for r, d in zip([output, *finals], d_results, strict=True) if d is not None and r.requires_grad]
     sources = [place for place, want in zip(places, wanted, strict=True) if want and place is not None]
     if not pairs:
         return [None] * len(places)
     results, d = zip(*pairs, strict=True)
-    found = iter(torch.autograd.grad(results, sources, d, create_graph=True, allow_unused=True))
+    found = iter(torch.autograd.grad(results, sources, d, create_graph=create, allow_unused=True))
     return [next(found) if want and place is not None else None for place, want in zip(places, wanted, strict=True)]
 
 
