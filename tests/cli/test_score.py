@@ -66,7 +66,7 @@ def test_bytes(elman: Program, tmp_path: Path) -> None:
         ("latin", "größe".encode("latin-1"), (), "latin: byte 2 is not UTF-8"),
         ("strange", b"aXb", (), "character 'X' (U+0058) at position 1"),
         ("fine", b"abab", ("--spots", "-1"), "--spots must be at least 0, got -1"),
-        ("fine", b"abab", ("--streams", "0"), "at least 1 stream is read, got 0"),
+        ("fine", b"abab", ("--streams", "0"), "streams must be a whole number of at least 1, got 0"),
     ],
 )
 def test_refused(

@@ -250,7 +250,7 @@ def test_scores_add_up_to_one() -> None:
         ([0, 4], 1, DataError, r"tokens to score must be whole numbers 0 … 3, \[N\]"),
         ([0.5], 1, DataError, "got float64"),
         ([[0]], 1, DataError, r"got int64 \(1, 1\)"),
-        ([0, 1], 0, ConfigError, "at least 1 stream is read, got 0"),
+        ([0, 1], 0, ConfigError, "streams must be a whole number of at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_scored(tokens: Any, streams: int, error: type[Exception], message: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.decode import Decoding, FusedStepper, Infix, Options, Rank, Spelling, UserRank, decode
+from elman.decode import Decoding, Fusion, Infix, Options, Rank, Spelling, UserRank, decode
 from elman.errors import ConfigError, DataError
 from tests.decode.small import markov
 
@@ -56,7 +56,7 @@ NAN = math.nan
         ({"stop_strings": ("",)}, "stop_strings must be texts that are not empty"),
         ({"bias": None}, "bias must give a number for each token that it names, got None"),
         ({"bias": {0: "x"}}, "bias must give a number for each token"),
-        ({"ranker": "best", "strategy": "beam"}, "ranker must be a Rank, a UserRank, or have score and bound"),
+        ({"ranker": "best", "strategy": "beam"}, "ranker must be a Rank, a UserRank, or another Ranker"),
         ({"replacement": "c"}, "replacement is for unknown='replace', not for 'error'"),
         ({"replacement": None}, "replacement must be text, got None"),
         ({"bias": {0: NAN}}, "the bias of token 0 must be a number or -inf, got nan"),
@@ -164,7 +164,7 @@ def test_options_that_are_none() -> None:
 
 
 def test_a_text_prompt_needs_a_spelling() -> None:
-    stepper = FusedStepper(markov(3, 0), markov(3, 1), 0.5)
+    stepper = Fusion(markov(3, 0), markov(3, 1), 0.5)
     stepper.spelling = None
     with pytest.raises(ConfigError, match="the prompt speaks of text"):
         decode(stepper, ["ab"])
@@ -173,11 +173,11 @@ def test_a_text_prompt_needs_a_spelling() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Rank(coverage=-0.1), "coverage must be 0 or above, got -0.1"),
-        (lambda: Rank(offset=-1.0), "offset must be 0 or above and finite, got -1.0"),
+        (lambda: Rank(coverage=-0.1), "coverage must be a finite number of at least 0, got -0.1"),
+        (lambda: Rank(offset=-1.0), "offset must be a finite number of at least 0, got -1.0"),
         (lambda: Rank(alpha=NAN), "alpha must be a finite number, got nan"),
         (lambda: Rank(bonus=math.inf), "bonus must be a finite number, got inf"),
-        (lambda: Rank(coverage=NAN), "coverage must be a finite number, got nan"),
+        (lambda: Rank(coverage=NAN), "coverage must be a finite number of at least 0, got nan"),
         (lambda: Rank(coverage=0.2), "coverage is counted from attention: give attention="),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.decode import CallableStepper, FusedStepper, ModelStepper, Options, Reason, Spelling, TableStepper, decode
+from elman.decode import CallableStepper, Fusion, ModelStepper, Options, Reason, Spelling, TableStepper, decode
 from elman.decode.steppers import NoState
 from elman.errors import ConfigError, DataError, ShapeError
 from elman.runtime import Model
@@ -99,7 +99,7 @@ def test_scores_above_zero_prove_nothing() -> None:
 
 @pytest.mark.parametrize("strategy", ["greedy", "sample", "beam", "exact"])
 def test_a_product_of_experts_that_agree_on_nothing(strategy: Any) -> None:
-    stepper = FusedStepper(TableStepper([[1, 0], [1, 0]]), TableStepper([[0, 1], [0, 1]]), 1.0)
+    stepper = Fusion(TableStepper([[1, 0], [1, 0]]), TableStepper([[0, 1], [0, 1]]), 1.0)
     (result,) = decode(stepper, [[0]], Options(strategy=strategy, max_length=3))
     assert (result.best.tokens.tolist(), result.best.reason) == ([], Reason.DEAD_END)
 
@@ -123,16 +123,22 @@ def test_a_stepper_of_ones_own_is_checked_too() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CallableStepper(lambda t, s: (t, s), 0), "a vocabulary of at least 1 token, got 0"),
+        (lambda: CallableStepper(lambda t, s: (t, s), 0), "size must be a whole number of at least 1, got 0"),
         (lambda: CallableStepper(lambda t, s: (t, s), 3, spelling=Spelling.of("ab")), "the spelling has 2 tokens"),
         (lambda: CallableStepper(lambda t, s: (t, s), 3, lambda b: 5).start(1), "or have select.parents.; got int"),
         (
             lambda: CallableStepper(lambda t, s: (t, s), 3, lambda b: {"h": np.zeros(3)}).start(2),
             "a state's first axis is the batch, 2; h has shape .3.",
         ),
-        (lambda: FusedStepper(markov(3, 0), markov(4, 0), 1.0), "fusion needs one vocabulary, .* 3 and 4 tokens"),
-        (lambda: FusedStepper(markov(3, 0), markov(3, 0), -1.0), "the weight of a fusion must be 0 or above"),
-        (lambda: FusedStepper(markov(3, 0), markov(3, 0), float("nan")), "the weight of a fusion must be 0 or above"),
+        (lambda: Fusion(markov(3, 0), markov(4, 0), 1.0), "fusion needs one vocabulary, .* 3 and 4 tokens"),
+        (
+            lambda: Fusion(markov(3, 0), markov(3, 0), -1.0),
+            "weight of a fusion must be a finite number of at",
+        ),
+        (
+            lambda: Fusion(markov(3, 0), markov(3, 0), float("nan")),
+            "weight of a fusion must be a finite number of at",
+        ),
     ],
 )
 def test_steppers_that_cannot_be(make: Any, message: str) -> None:
@@ -170,8 +176,8 @@ def test_fusion_with_states_that_cannot_be_joined() -> None:
     table = markov(4, 3)
     alone = CallableStepper(lambda t, s: (table.log_probabilities[t], s), 4, lambda batch: Only([()] * batch))
     options, prompts = Options(strategy="beam", width=3, max_length=5), [[0], [1, 2], [3], [2, 2, 2]]
-    mine = decode(FusedStepper(markov(4, 1), alone, 0.5), prompts, options)
-    theirs = decode(FusedStepper(markov(4, 1), table, 0.5), prompts, options)
+    mine = decode(Fusion(markov(4, 1), alone, 0.5), prompts, options)
+    theirs = decode(Fusion(markov(4, 1), table, 0.5), prompts, options)
     assert [r.best.tokens.tolist() for r in mine] == [r.best.tokens.tolist() for r in theirs]
 
 

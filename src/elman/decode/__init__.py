@@ -5,21 +5,22 @@ from __future__ import annotations
 from elman.decode.constraints.grammar import Grammar
 from elman.decode.constraints.kinds import Allowed, Infix, Lexicon, Prefix, Regex, Utf8
 from elman.decode.decoding import Decoding, decode, sample
+from elman.decode.fusion import Fusion
 from elman.decode.model import ModelStepper
 from elman.decode.options import Options
 from elman.decode.rankers import Rank, UserRank
 from elman.decode.results import Carried, Output, Reason, Result
-from elman.decode.roles import Hypotheses, Ranker, State, Stepper
+from elman.decode.roles import Hypotheses, Ranker, Stepper, StepperState
 from elman.decode.scoring import Scorer, score
 from elman.decode.search.draw import Decided
 from elman.decode.search.tree import Node, Tree
 from elman.decode.spelling import Spelling
-from elman.decode.steppers import CallableStepper, FusedStepper, TableStepper
+from elman.decode.steppers import CallableStepper, TableStepper
 from elman.decode.text_stream import TextStream
 
 __all__ = [
-    "Allowed", "CallableStepper", "Carried", "Decided", "Decoding", "FusedStepper", "Grammar", "Hypotheses", "Infix",
+    "Allowed", "CallableStepper", "Carried", "Decided", "Decoding", "Fusion", "Grammar", "Hypotheses", "Infix",
     "Lexicon", "ModelStepper", "Node", "Options", "Output", "Prefix", "Rank", "Ranker", "Reason", "Regex", "Result",
-    "Scorer", "Spelling", "State", "Stepper", "TableStepper", "TextStream", "Tree", "UserRank", "Utf8", "decode",
+    "Scorer", "Spelling", "Stepper", "StepperState", "TableStepper", "TextStream", "Tree", "UserRank", "Utf8", "decode",
     "sample", "score",
 ]  # fmt: skip

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from elman.checks import OneAtATime, finite, of_kind, shown, whole
 from elman.decode.options import Options
 from elman.decode.results import Result
 from elman.decode.roles import Stepper
 from elman.decode.search.beam import Beam
 from elman.decode.search.draw import Decided, Drawing
-from elman.decode.search.engine import Engine
 from elman.decode.search.exact import Exact
+from elman.decode.search.guide import Guide
 from elman.decode.search.prepare import Prompt, prepare
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
@@ -26,10 +27,11 @@ _SEARCHERS: dict[str, type[Drawing] | type[Beam] | type[Exact]] = {
 }
 
 
-class Decoding:
+class Decoding(Iterator[Decided]):
     """A search on its way. Iterating gives tokens as they are decided; nothing is computed before it is asked for.
 
-    A beam decides what all its hypotheses agree on; an exact search decides everything at its end.
+    A beam decides what all its hypotheses agree on; an exact search decides everything at its end. A decoding is of one
+    thread at a time, but any thread may `cancel` it; decodings in several threads may share a stepper.
 
     Args:
         stepper: what predicts.
@@ -44,20 +46,25 @@ class Decoding:
     def __init__(
         self, stepper: Stepper, prompts: Sequence[Prompt], options: Options, spelling: Spelling | None = None
     ) -> None:
-        if not isinstance(options, Options):
-            raise ConfigError(f"options must be Options(…), got {options!r}")
+        of_kind("options", options, Options, "Options(…)")
+        prompts = _listed(prompts)
         if isinstance(options.seed, tuple) and len(options.seed) != len(prompts):
             raise ConfigError(f"{len(prompts)} prompts need as many seeds, or one; got {len(options.seed)}")
-        engine = Engine(stepper, options, spelling)
+        guide = Guide(stepper, options, spelling)
         make = _SEARCHERS[options.strategy]
-        batches = prepare(engine, prompts)
+        batches = prepare(guide, prompts)
         self._count = len(prompts)
-        self._searchers = [(np.unique(live.owner).tolist(), make(engine, live)) for live in batches]
-        self._iterator = self._run()
+        self._searchers = [(np.unique(live.owner).tolist(), make(guide, live)) for live in batches]
+        self._steps = self._run()
         self._cancelled = False
+        self._one_at_a_time = OneAtATime("this decoding", "give each thread a decoding of its own")
 
     def __iter__(self) -> Iterator[Decided]:
-        return self._iterator
+        return self
+
+    def __next__(self) -> Decided:
+        with self._one_at_a_time:
+            return next(self._steps)
 
     def _run(self) -> Iterator[Decided]:
         for _, searcher in self._searchers:
@@ -72,16 +79,17 @@ class Decoding:
 
     def results(self) -> list[Result]:
         """Run to the end, unless cancelled; then give a result for each prompt."""
-        if not self._cancelled:
-            for _, searcher in self._searchers:
-                if isinstance(searcher, Beam):
-                    searcher.watched = False
-            for _ in self._iterator:
-                pass
-        found: dict[int, Result] = {}
-        for owners, searcher in self._searchers:
-            found |= searcher.results(owners)
-        return [found[k] for k in range(self._count)]
+        with self._one_at_a_time:
+            if not self._cancelled:
+                for _, searcher in self._searchers:
+                    if isinstance(searcher, Beam):
+                        searcher.watched = False
+                for _ in self._steps:
+                    pass
+            found: dict[int, Result] = {}
+            for owners, searcher in self._searchers:
+                found |= searcher.results(owners)
+            return [found[k] for k in range(self._count)]
 
 
 def decode(
@@ -92,7 +100,7 @@ def decode(
     Returns:
         a result for each prompt, in their order; it does not depend on which other prompts there are.
     """
-    return Decoding(stepper, prompts, options or Options(), spelling).results()
+    return Decoding(stepper, prompts, Options() if options is None else options, spelling).results()
 
 
 def sample(stepper: Stepper, prompt: Prompt, length: int, temperature: float = 1.0, seed: int = 0) -> Iterator[int]:
@@ -108,5 +116,16 @@ def sample(stepper: Stepper, prompt: Prompt, length: int, temperature: float = 1
     Raises:
         ElmanError: a prompt or a number that cannot be used.
     """
+    length, temperature = whole("length", length), finite("temperature", temperature, 0.0)
     options = Options(strategy="sample", max_length=length, temperature=temperature, seed=seed)
     return (token for decided in Decoding(stepper, [prompt], options) for token in decided.tokens.tolist())
+
+
+def _listed(prompts: Sequence[Prompt]) -> list[Prompt]:
+    try:
+        found = [] if isinstance(prompts, str | bytes | Mapping) else list(prompts)
+    except TypeError:
+        found = []
+    if not found:
+        raise ConfigError(f"a list of prompts is needed, with at least one; got {shown(prompts)}")
+    return found

@@ -7,15 +7,17 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.decode.roles import Floats, Integers, log_softmax
+from elman.decode.roles import Floats, Integers, Stepper, log_softmax
 from elman.decode.spelling import Spelling
 from elman.errors import DataError
 from elman.runtime.model import Model
 from elman.runtime.rows import RowState, RowStepper
 
 
-class ModelStepper:
+class ModelStepper(Stepper):
     """A saved model. A sequence's log-probabilities are the same bits in every batch and with any number of threads.
+
+    Threads may share it; each that steps at the same time as others takes memory of its own.
 
     Args:
         model: from `elman.load`; it predicts tokens.
@@ -29,7 +31,6 @@ class ModelStepper:
         self._rows = RowStepper(model, threads)
         self.size = self._rows.size
         self.spelling = Spelling.of(model.vocabulary) if model.vocabulary is not None else None
-        self.begin = None
 
     is_checked = True
 

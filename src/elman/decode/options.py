@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Literal
 
+from elman.checks import shown
 from elman.decode.rankers import Rank
 from elman.decode.roles import Ranker
 from elman.decode.spelling import Unknown
@@ -118,24 +119,41 @@ class Options:
 def _wrong_kinds(o: Options) -> Iterator[str]:
     for name in ("stop_tokens", "stop_strings", "constraints"):
         if not isinstance(getattr(o, name), tuple):
-            yield f"{name} must be a tuple, got {getattr(o, name)!r}"
+            yield f"{name} must be a tuple, got {shown(getattr(o, name))}"
             return
+    for name, choices in _CHOICES.items():
+        if not isinstance(getattr(o, name), str):
+            yield f"{name} must be one of {', '.join(choices)}, got {shown(getattr(o, name))}"
+    for name in _SWITCHES:
+        if not isinstance(getattr(o, name), bool):
+            yield f"{name} must be True or False, got {shown(getattr(o, name))}"
+    for name, least in _LEAST.items():
+        if not _is_number(getattr(o, name), Integral):
+            yield f"{name} must be a whole number of at least {least}, got {shown(getattr(o, name))}"
     for name, (_, _, says) in _RANGES.items():
-        if not isinstance(getattr(o, name), Real):
-            yield f"{name} must be {says}, got {getattr(o, name)!r}"
-    if not isinstance(o.bias, Mapping) or not all(isinstance(value, Real) for value in o.bias.values()):
-        yield f"bias must give a number for each token that it names, got {o.bias!r}"
-        return
-    if not all(hasattr(o.ranker, name) for name in ("score", "bound")):
-        yield f"ranker must be a Rank, a UserRank, or have score and bound, got {o.ranker!r}"
+        if not _is_number(getattr(o, name), Real):
+            yield f"{name} must be {says}, got {shown(getattr(o, name))}"
     if not isinstance(o.replacement, str):
-        yield f"replacement must be text, got {o.replacement!r}"
+        yield f"replacement must be text, got {shown(o.replacement)}"
+    yield from _wrong_kinds_inside(o)
+
+
+def _wrong_kinds_inside(o: Options) -> Iterator[str]:
+    if not isinstance(o.bias, Mapping) or not all(_is_number(value, Real) for value in o.bias.values()):
+        yield f"bias must give a number for each token that it names, got {shown(o.bias)}"
+        return
+    if not isinstance(o.ranker, Ranker):
+        yield f"ranker must be a Rank, a UserRank, or another Ranker, got {shown(o.ranker)}"
     for token in (*o.stop_tokens, *o.bias):
-        if not isinstance(token, Integral):
-            yield f"stop_tokens and biases name tokens by their numbers, got {token!r}"
+        if not _is_number(token, Integral):
+            yield f"stop_tokens and biases name tokens by their numbers, got {shown(token)}"
     for constraint in o.constraints:
-        if not any(hasattr(constraint, name) for name in ("over_text", "over_tokens", "rules")):
-            yield f"constraints are values such as Regex(…) or Prefix(…), got {constraint!r}"
+        if isinstance(constraint, type) or not any(hasattr(constraint, name) for name in _CONSTRAINS):
+            yield f"constraints are values such as Regex(…) or Prefix(…), got {shown(constraint)}"
+
+
+def _is_number(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _out_of_range(o: Options) -> Iterator[str]:
@@ -143,9 +161,8 @@ def _out_of_range(o: Options) -> Iterator[str]:
         if getattr(o, name) not in choices:
             yield f"{name} must be one of {', '.join(choices)}, got {getattr(o, name)!r}"
     for name, least in _LEAST.items():
-        value = getattr(o, name)
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-            yield f"{name} must be a whole number of at least {least}, got {value!r}"
+        if int(getattr(o, name)) < least:
+            yield f"{name} must be a whole number of at least {least}, got {getattr(o, name)!r}"
     for name, (low, high, says) in _RANGES.items():
         value = getattr(o, name)
         if not (low <= value <= high and math.isfinite(value)):
@@ -171,6 +188,8 @@ _CHOICES = {
     "early": ("proved", "first", "never"),
     "unknown": ("error", "skip", "replace"),
 }
+_SWITCHES = ("stop_when_accepted", "stochastic", "keep_tree")
+_CONSTRAINS = ("over_text", "over_tokens", "rules")  # what a constraint has one of
 _LEAST = {"max_length": 0, "min_length": 0, "count": 1, "top_k": 0, "no_repeat_ngram": 0, "width": 1}
 _LEAST |= {"groups": 1, "budget": 1, "max_states": 1}
 _TINY, _HUGE = 5e-324, math.inf
@@ -206,7 +225,7 @@ def _contradictions(o: Options) -> Iterator[str]:
         yield f"greedy gives one output for a prompt, count is {o.count}: sample, or search with a beam"
     if o.strategy in ("greedy", "sample") and o.ranker != Rank():
         yield f"a ranker compares finished hypotheses; strategy {o.strategy!r} has none to compare"
-    if o.strategy == "exact" and not getattr(o.ranker, "has_bound", True):
+    if o.strategy == "exact" and not o.ranker.has_bound:
         yield "the exact search needs a ranker with a bound: give bound= to it, or use a beam"
     yield from _beam_contradictions(o)
 
@@ -224,5 +243,5 @@ def _beam_contradictions(o: Options) -> Iterator[str]:
         yield "a stochastic beam draws without replacement and needs no groups: leave one of them out"
     if o.stochastic and o.ranker != Rank():
         yield "a stochastic beam is ordered by its draws: leave the ranker out"
-    if o.early == "proved" and not getattr(o.ranker, "has_bound", True):
+    if o.early == "proved" and not o.ranker.has_bound:
         yield "early='proved' needs a ranker with a bound: give bound= to it, or early='first' or 'never'"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from elman.decode.roles import Floats, Hypotheses
-from elman.errors import ConfigError
+from elman.checks import a_function, finite, shown
+from elman.decode.roles import Floats, Hypotheses, Ranker
+from elman.errors import ConfigError, ShapeError
 
 
 @dataclass(frozen=True)
-class Rank:
+class Rank(Ranker):
     """log p / ((offset + length) / (offset + 1))^alpha + bonus · insertions + coverage · Σ log min(attention, 1).
 
     The default is the log-probability itself.
@@ -39,13 +41,12 @@ class Rank:
     offset: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "bonus", "coverage"):
-            if not np.isfinite(getattr(self, name)):
-                raise ConfigError(f"{name} must be a finite number, got {getattr(self, name)}")
-        if not 0 <= self.offset < np.inf:
-            raise ConfigError(f"offset must be 0 or above and finite, got {self.offset}")
-        if self.coverage < 0:
-            raise ConfigError(f"coverage must be 0 or above, got {self.coverage}")
+        for name, least in (("alpha", -np.inf), ("bonus", -np.inf), ("coverage", 0.0), ("offset", 0.0)):
+            finite(name, getattr(self, name), least)
+        if not isinstance(self.bonus_tokens, tuple) or not all(isinstance(t, Integral) for t in self.bonus_tokens):
+            raise ConfigError(f"bonus_tokens must be a tuple of tokens, got {shown(self.bonus_tokens)}")
+        if self.attention is not None:
+            a_function("attention", self.attention, "a function state → [n, S], or None")
         if self.coverage and self.attention is None:
             raise ConfigError("coverage is counted from attention: give attention=, a function of the stepper's state")
 
@@ -58,7 +59,9 @@ class Rank:
         """[n]."""
         score = self._normalised(hypotheses.total, hypotheses.length) + self.bonus * self._insertions(hypotheses)
         if self.coverage and self.attention is not None:
-            seen = np.minimum(np.asarray(self.attention(hypotheses.state), np.float64), 1.0)
+            seen = np.minimum(_numbers(self.attention(hypotheses.state), "attention"), 1.0)
+            if seen.ndim != 2 or len(seen) != len(score):
+                raise ShapeError(f"attention must give [{len(score)}, S], got {list(seen.shape)}")
             with np.errstate(divide="ignore"):
                 score = score + self.coverage * np.log(seen).sum(axis=1)
         return np.asarray(score, np.float64)
@@ -84,7 +87,7 @@ class Rank:
 
 
 @dataclass(frozen=True)
-class UserRank:
+class UserRank(Ranker):
     """A user's function of a hypothesis.
 
     Attributes:
@@ -96,7 +99,15 @@ class UserRank:
     function: Callable[[float, Any], float]
     upper: Callable[[float, Any, int], float] | None = None
 
-    needs_state = False
+    def __post_init__(self) -> None:
+        a_function("function", self.function, "a function (sum of scores, tokens) → score")
+        if self.upper is not None:
+            a_function("upper", self.upper, "a function (sum of scores, tokens, most tokens) → bound, or None")
+
+    @property
+    def needs_state(self) -> bool:
+        """Never."""
+        return False
 
     @property
     def has_bound(self) -> bool:
@@ -116,7 +127,16 @@ class UserRank:
         return self._checked([self.upper(float(total), tokens, limit) for total, tokens in pairs])
 
     def _checked(self, values: list[float]) -> Floats:
-        scores = np.array(values, np.float64)
+        scores = _numbers(values, "the ranker's function")
+        if scores.shape != (len(values),):
+            raise ConfigError("the ranker's function must give a number for each hypothesis")
         if np.isnan(scores).any():
             raise ConfigError("the ranker's function gave a score that is no number (NaN)")
         return scores
+
+
+def _numbers(values: Any, who: str) -> Floats:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{who} must give numbers, got {shown(values)}") from None

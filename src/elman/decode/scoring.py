@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.checks import OneAtATime, shown, whole
+from elman.decode.door import admitted
 from elman.decode.roles import Floats, Integers, Stepper
 from elman.errors import ConfigError, DataError
 
@@ -17,23 +21,26 @@ class Scorer:
     """
 
     def __init__(self, stepper: Stepper) -> None:
-        self._stepper = stepper
-        self._state = stepper.start(1)
-        self._last: int | None = getattr(stepper, "begin", None)
+        self._stepper = admitted(stepper)
+        self._state = self._stepper.start(1)
+        self._last = self._stepper.begin
+        self._one_at_a_time = OneAtATime("this scorer", "give each thread a scorer of its own")
 
     def feed(self, tokens: ArrayLike) -> Floats:
         """The log-probability of each token given all before it, [N]; NaN for a first one that nothing predicts.
 
         Raises:
             DataError: tokens that the stepper does not have.
+            ConfigError: another thread feeds this scorer.
         """
         values = _checked(tokens, self._stepper.size)
         found = np.full(len(values), np.nan)
-        for place, token in enumerate(values.tolist()):
-            if self._last is not None:
-                predicted, self._state = self._stepper.step(np.array([self._last]), self._state)
-                found[place] = predicted[0, token]
-            self._last = token
+        with self._one_at_a_time:
+            for place, token in enumerate(values.tolist()):
+                if self._last is not None:
+                    predicted, self._state = self._stepper.step(np.array([self._last]), self._state)
+                    found[place] = predicted[0, token]
+                self._last = token
         return found
 
 
@@ -51,8 +58,7 @@ def score(stepper: Stepper, tokens: ArrayLike, streams: int = 1) -> Floats:
     Raises:
         ConfigError, DataError: no stretches, or tokens that the stepper does not have.
     """
-    if streams < 1:
-        raise ConfigError(f"at least 1 stream is read, got {streams}")
+    stepper, streams = admitted(stepper), whole("streams", streams, 1)
     values = _checked(tokens, stepper.size)
     if streams == 1 or len(values) < 2 * streams:
         return Scorer(stepper).feed(values)
@@ -65,7 +71,7 @@ def _side_by_side(stepper: Stepper, values: Integers, streams: int) -> Floats:
     begins = np.concatenate(([0], np.cumsum(np.sort(np.diff(begins))[::-1])))
     lengths = np.diff(begins)
     found = np.full(len(values), np.nan)
-    begin: int | None = getattr(stepper, "begin", None)
+    begin = stepper.begin
     state, alive = stepper.start(streams), streams
     before = np.where(begins[:-1] > 0, values[begins[:-1] - 1], 0 if begin is None else begin)
     for place in range(int(lengths[0])):
@@ -81,11 +87,9 @@ def _side_by_side(stepper: Stepper, values: Integers, streams: int) -> Floats:
     return found
 
 
-def _begin_anew(stepper: Stepper, state: object, streams: int) -> object:
+def _begin_anew(stepper: Stepper, state: Any, streams: int) -> Any:
     """The first stretch has read a token that is not there: let it begin at its own first token."""
-    rest = state.select(np.arange(1, streams))  # type: ignore[attr-defined]
-    fresh = stepper.start(1)
-    joined: object = fresh.join([rest]) if hasattr(fresh, "join") else None
+    joined = stepper.join([stepper.start(1), state.select(np.arange(1, streams))])
     if joined is None:
         raise ConfigError("this stepper's states cannot be joined, so that it reads one stream; say streams=1")
     return joined
@@ -93,15 +97,23 @@ def _begin_anew(stepper: Stepper, state: object, streams: int) -> object:
 
 def bits_per_token(log_probabilities: Floats) -> float:
     """Mean −log2 p of what was predicted; NaN where nothing was."""
-    known = log_probabilities[~np.isnan(log_probabilities)]
+    values = _as_array(log_probabilities, np.float64)
+    known = values[~np.isnan(values)]
     return float(-known.mean() / np.log(2)) if len(known) else float("nan")
 
 
 def _checked(tokens: ArrayLike, size: int) -> Integers:
-    values = np.asarray(tokens)
+    values = _as_array(tokens)
     if values.ndim != 1 or (
         values.size and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= size)
     ):
         raise DataError(f"tokens to score must be whole numbers 0 … {size - 1}, [N]; got {values.dtype} {values.shape}")
     checked: Integers = values.astype(np.int64)
     return checked
+
+
+def _as_array(values: ArrayLike, dtype: Any = None) -> NDArray[Any]:
+    try:
+        return np.asarray(values, dtype)
+    except (RuntimeError, TypeError, ValueError):
+        raise DataError(f"numbers [N] expected, got {shown(values)}") from None

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from elman.checks import of_kind, shown
 from elman.data.vocabulary import Vocabulary
 from elman.decode.roles import Integers
 from elman.errors import ConfigError, DataError
@@ -32,6 +33,9 @@ class Spelling:
     vocabulary: Vocabulary | None = None
 
     def __post_init__(self) -> None:
+        of_kind("texts", self.texts, tuple, "a tuple with a text for each token")
+        if self.vocabulary is not None:
+            of_kind("vocabulary", self.vocabulary, Vocabulary, "a Vocabulary or None")
         kinds = {type(text) for text in self.texts}
         if kinds not in ({str}, {bytes}):
             found = ", ".join(sorted(kind.__name__ for kind in kinds)) or "none"
@@ -41,6 +45,7 @@ class Spelling:
     def of(cls, source: Vocabulary | Sequence[str] | Sequence[bytes]) -> Spelling:
         """The spelling of a vocabulary, or of texts given token by token."""
         if not isinstance(source, Vocabulary):
+            of_kind("source", source, Sequence, "a Vocabulary, or a text for each token")
             return cls(tuple(source))  # type: ignore[arg-type]
         if source.kind == "bytes":
             return cls(tuple(bytes([value]) for value in range(256)), source)
@@ -61,6 +66,7 @@ class Spelling:
 
     def units_of(self, text: str) -> tuple[int, ...]:
         """A text's code points, or its bytes in UTF-8."""
+        of_kind("text", text, str, "text")
         return tuple(text.encode("utf-8", "surrogateescape")) if self.is_bytes else tuple(map(ord, text))
 
     def text(self, tokens: ArrayLike) -> str:
@@ -74,13 +80,13 @@ class Spelling:
             before: tokens in front of the stream, of which a last character may be incomplete.
         """
         if not self.is_bytes:
-            return lambda tokens, final=False: "".join(str(self.texts[int(t)]) for t in np.atleast_1d(tokens))
+            return lambda tokens, final=False: "".join(str(self.texts[t]) for t in self._known(tokens))
         bytewise = Vocabulary.bytes().decoder()
         known = np.asarray(before, np.int64)[-_LONGEST:]
         bytewise([unit for token in known if token < len(self) for unit in self.units[int(token)]])
 
         def decode(tokens: ArrayLike, final: bool = False) -> str:
-            units = [unit for token in np.atleast_1d(tokens) for unit in self.units[int(token)]]
+            units = [unit for token in self._known(tokens) for unit in self.units[token]]
             return bytewise(np.array(units, np.int64), final)
 
         return decode
@@ -95,7 +101,11 @@ class Spelling:
 
         Raises:
             DataError: such a character, or a replacement that cannot be spelled either.
+            ConfigError: an argument of the wrong kind.
         """
+        if unknown not in ("error", "skip", "replace"):
+            raise ConfigError(f"unknown must be one of error, skip, replace, got {shown(unknown)}")
+        of_kind("text", text, str, "text")
         if self.vocabulary is not None and self.vocabulary.kind == "bytes":
             return self.vocabulary.encode(text)
         tokens, units, place = [], self.units_of(text), 0
@@ -111,6 +121,20 @@ class Spelling:
                     tokens += self._replacement(replacement)
                 place += 1
         return np.array(tokens, np.int64)
+
+    def _known(self, tokens: ArrayLike) -> list[int]:
+        """Tokens as a list. DataError where one is none of ours."""
+        if isinstance(tokens, list) and len(tokens) == 1 and type(tokens[0]) is int and 0 <= tokens[0] < len(self):
+            return tokens  # the commonest case, made quick
+        try:
+            values = np.atleast_1d(np.asarray(tokens))
+        except (RuntimeError, TypeError, ValueError):
+            values = np.zeros((0, 0))
+        if values.ndim != 1 or (
+            values.size and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= len(self))
+        ):
+            raise DataError(f"tokens must be whole numbers 0 … {len(self) - 1}, [N]; got {shown(tokens)}")
+        return [int(token) for token in values]
 
     def _replacement(self, replacement: str) -> list[int]:
         try:

@@ -1,4 +1,4 @@
-"""Steppers: a table of transitions, a user's function, two models fused. A trained model is in `decode.model`."""
+"""Steppers: a table of transitions, and a user's function. A trained model is in `decode.model`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.checks import a_function, of_kind, shown, whole
+from elman.decode.door import checked, pair
 from elman.decode.roles import Floats, Integers, Stepper, log_softmax
 from elman.decode.spelling import Spelling
-from elman.errors import ConfigError, DataError, ShapeError
-
-_ABOVE_ONE = 1e-6  # float32 log-probabilities may round to a little above 0
-_UNNORMALISED = 1e-3
+from elman.errors import ConfigError, DataError, DtypeError, ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Arrays:
         return Arrays({name: np.concatenate([state[name] for state in everything]) for name in self.arrays})
 
 
-class TableStepper:
+class TableStepper(Stepper):
     """A Markov chain: the next token depends on the last `order` tokens.
 
     Args:
@@ -46,11 +45,11 @@ class TableStepper:
 
     Raises:
         ShapeError: other axes.
-        DataError: rows that are no distributions.
+        DtypeError, DataError: no numbers, or rows that are no distributions.
     """
 
     def __init__(self, probabilities: ArrayLike, spelling: Spelling | None = None) -> None:
-        table = np.asarray(probabilities, np.float64)
+        table = _table(probabilities)
         self.size = int(table.shape[-1]) if table.ndim else 0
         self.order = table.ndim - 1
         rows = set(table.shape[:-1])
@@ -60,9 +59,10 @@ class TableStepper:
             raise DataError("every row of a table of transitions must be probabilities that sum to 1")
         with np.errstate(divide="ignore"):
             self.log_probabilities: Floats = np.minimum(np.log(table), 0.0)
+        self.log_probabilities.flags.writeable = False  # threads may share it
         self._inputs = table.shape[0]
         self.begin = self.size if self._inputs > self.size else None
-        self.spelling = spelling
+        self.spelling = _fitting(spelling, self.size)
 
     is_checked = True
 
@@ -73,13 +73,14 @@ class TableStepper:
 
     def step(self, tokens: Integers, state: Arrays) -> tuple[Floats, Arrays]:
         """Rows of the table."""
+        of_kind("state", state, Arrays, "what start or a step gave")
         if len(tokens) and (tokens.min() < 0 or tokens.max() >= self._inputs):
             raise ShapeError(f"tokens must be 0 … {self._inputs - 1}, got {tokens.min()} … {tokens.max()}")
         past = np.concatenate((state["past"], tokens[:, None]), axis=1)
         return self.log_probabilities[tuple(past.T)], Arrays({"past": past[:, 1:]})
 
 
-class CallableStepper:
+class CallableStepper(Stepper):
     """A user's function as a stepper, with what it gives checked at every step.
 
     Args:
@@ -102,11 +103,13 @@ class CallableStepper:
         spelling: Spelling | None = None,
         begin: int | None = None,
     ) -> None:
-        if size < 1:
-            raise ConfigError(f"a stepper needs a vocabulary of at least 1 token, got {size}")
-        if spelling is not None and len(spelling) != size:
-            raise ConfigError(f"the spelling has {len(spelling)} tokens, the stepper {size}")
-        self.size, self.spelling, self.begin = size, spelling, begin
+        a_function("function", function, "a function (tokens, state) → (log-probabilities, state)")
+        if start is not None:
+            a_function("start", start, "a function batch → state, or None")
+        of_kind("normalise", normalise, bool, "True or False")
+        self.size = whole("size", size, 1)
+        self.spelling = _fitting(spelling, self.size)
+        self.begin = None if begin is None else whole("begin", begin)
         self._function, self._start, self._normalise = function, start, normalise
 
     is_checked = True
@@ -118,43 +121,11 @@ class CallableStepper:
     def step(self, tokens: Integers, state: Any) -> tuple[Floats, Any]:
         """Call the function, and check what it gives (see `checked`)."""
         result = self._function(tokens, state.arrays if isinstance(state, Arrays) else state)
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise ConfigError(f"the function must give (log-probabilities, state), got {type(result).__name__}")
-        given, after = result
+        given, after = pair(result, "the function")
         values = checked(given, len(tokens), self.size, normalised=not self._normalise)
         if self._normalise:
             values = log_softmax(values)
         return values, _as_state(after, len(tokens))
-
-
-def checked(given: ArrayLike, batch: int, size: int, normalised: bool = True) -> Floats:
-    """What a stepper gave, if it is log-probabilities [B, V] (or, unless `normalised`, logits).
-
-    Raises:
-        ShapeError, DataError: it is not.
-    """
-    values = np.asarray(given)
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"the stepper must give numbers, got {values.dtype}")
-    if values.shape != (batch, size):
-        raise ShapeError(f"the stepper must give log-probabilities [{batch}, {size}], got {list(values.shape)}")
-    values = values.astype(np.float64)
-    if np.isnan(values).any() or (values == np.inf).any():
-        row, token = np.argwhere(np.isnan(values) | (values == np.inf))[0]
-        raise DataError(f"the stepper gave {values[row, token]} for token {token} of sequence {row}: not finite")
-    best = values.max(axis=1)
-    if (best == -np.inf).any():
-        raise DataError(f"the stepper gave -inf for every token of sequence {int(best.argmin())}: nothing can come")
-    if normalised:
-        total = np.exp(np.minimum(values, 1.0)).sum(axis=1)
-        if (best > _ABOVE_ONE).any() or (np.abs(total - 1) > _UNNORMALISED).any():
-            row = int(np.abs(total - 1).argmax())
-            raise DataError(
-                f"the stepper's probabilities of sequence {row} sum to {np.exp(values[row]).sum():.4g}, expected 1; "
-                "if it gives logits, say normalise=True"
-            )
-        np.minimum(values, 0.0, out=values)  # or else a longer sequence could score higher
-    return values
 
 
 class NoState:
@@ -185,52 +156,17 @@ def _as_state(state: Any, batch: int) -> Any:
     )
 
 
-class FusedStepper:
-    """Shallow fusion: log p(token) + weight · log p of a second stepper over the same tokens.
-
-    What it gives are scores, no distribution: sampling from them draws from the product of experts.
-    Reference: Gulcehre et al. 2015, arXiv:1503.03535, section 4.1.
-
-    Raises:
-        ConfigError: the vocabularies differ, or the weight is negative (early stopping could not be proved then).
-    """
-
-    def __init__(self, main: Stepper, other: Stepper, weight: float) -> None:
-        if main.size != other.size:
-            raise ConfigError(f"fusion needs one vocabulary, the steppers have {main.size} and {other.size} tokens")
-        if not 0 <= weight < np.inf:
-            raise ConfigError(f"the weight of a fusion must be 0 or above and finite, got {weight}")
-        self.main, self.other, self.weight, self.normalised = main, other, weight, False
-        self.size = main.size
-        self.spelling: Spelling | None = getattr(main, "spelling", None)
-        self.begin: int | None = getattr(main, "begin", None)
-        self.is_checked = getattr(main, "is_checked", False) and getattr(other, "is_checked", False)
-
-    def start(self, batch: int) -> Pair:
-        """Both states."""
-        return Pair(self.main.start(batch), self.other.start(batch))
-
-    def step(self, tokens: Integers, state: Pair) -> tuple[Floats, Pair]:
-        """Both steps."""
-        one, first = self.main.step(tokens, state.first)
-        two, second = self.other.step(tokens, state.second)
-        return one + self.weight * two if self.weight else one, Pair(first, second)
+def _table(probabilities: ArrayLike) -> Floats:
+    try:
+        return np.asarray(probabilities, np.float64)
+    except (TypeError, ValueError):
+        raise DtypeError(f"a table of transitions must be numbers [V, V], got {shown(probabilities)}") from None
 
 
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """Two states side by side."""
-
-    first: Any
-    second: Any
-
-    def select(self, parents: Integers) -> Pair:
-        """Rows of both."""
-        return Pair(self.first.select(parents), self.second.select(parents))
-
-    def join(self, others: Sequence[Pair]) -> Pair | None:
-        """Batches one after another, of both; None where one of them cannot be joined."""
-        if not hasattr(self.first, "join") or not hasattr(self.second, "join"):
-            return None
-        first, second = self.first.join([o.first for o in others]), self.second.join([o.second for o in others])
-        return None if first is None or second is None else Pair(first, second)
+def _fitting(spelling: Spelling | None, size: int) -> Spelling | None:
+    """The spelling, or ConfigError where it is none, or another vocabulary's."""
+    if spelling is not None:
+        of_kind("spelling", spelling, Spelling, "a Spelling or None")
+        if len(spelling) != size:
+            raise ConfigError(f"the spelling has {len(spelling)} tokens, the stepper {size}")
+    return spelling

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from elman.checks import of_kind
 from elman.decode.constraints import stops
 from elman.decode.options import Options
 from elman.decode.spelling import Spelling
@@ -19,6 +20,8 @@ class TextStream:
     """
 
     def __init__(self, spelling: Spelling, options: Options, before: Sequence[int] = ()) -> None:
+        of_kind("spelling", spelling, Spelling, "a Spelling")
+        of_kind("options", options, Options, "Options(…)")
         self._decode = spelling.decoder(before)
         self._stop_tokens: Sequence[int] = options.stop_tokens
         self._stop_strings: Sequence[str] = options.stop_strings
@@ -35,6 +38,7 @@ class TextStream:
 
     def end(self, text: str) -> str:
         """What is left of the output's text."""
+        of_kind("text", text, str, "the output's text")
         return text[self._shown :]
 
     def _show(self, count: int, stopped: bool) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from elman.checks import a_function, of_kind, whole
 from elman.decode import Spelling
-from elman.decode.roles import Floats, Integers, log_softmax
+from elman.decode.roles import Floats, Integers, Stepper, log_softmax
 from elman.errors import ConfigError, DataError, ShapeError
 from elman.state import State
 
 
-class TorchStepper:
+class TorchStepper(Stepper):
     """Steps a torch model. Its products may round differently in another batch; `ModelStepper` never does.
 
     Args:
@@ -38,8 +39,11 @@ class TorchStepper:
         spelling: Spelling | None = None,
         begin: int | None = None,
     ) -> None:
-        self._model, self.size, self._axis = model, size, axis
-        self.spelling, self.begin = spelling, begin
+        a_function("model", model, "a function (tokens, state) → (logits, state)")
+        self._model, self.size, self._axis = model, whole("size", size, 1), whole("axis", axis)
+        if spelling is not None:
+            of_kind("spelling", spelling, Spelling, "a Spelling or None")
+        self.spelling, self.begin = spelling, None if begin is None else whole("begin", begin)
         self._device = torch.device("cpu")
         if isinstance(model, torch.nn.Module):
             model.eval()
@@ -58,6 +62,7 @@ class TorchStepper:
             ShapeError: the model does not give [1, B, V].
             DataError: it gives NaN.
         """
+        of_kind("state", state, TorchState, "what start or a step gave")
         with torch.inference_mode():
             logits, after = self._model(torch.from_numpy(tokens).to(self._device)[None], state.value)
         if tuple(logits.shape) != (1, len(tokens), self.size):

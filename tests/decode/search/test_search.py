@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from elman.decode import Decoding, FusedStepper, Options, Rank, Reason, Regex, Spelling, TableStepper, UserRank, decode
+from elman.decode import Decoding, Fusion, Options, Rank, Reason, Regex, Spelling, TableStepper, UserRank, decode
 from tests.decode.small import STEPPERS, everything, markov, network
 
 LIMIT, STOP = 5, 1
@@ -170,7 +170,7 @@ def test_fusion_is_the_sum_of_both() -> None:
     best = max(first, key=lambda t: first[t] + 0.4 * second[t])
     for strategy in ("beam", "exact"):
         wide = {"width": 256} if strategy == "beam" else {}
-        (result,) = decode(FusedStepper(one, two, 0.4), [[0]], Options(strategy=strategy, max_length=4, **wide))  # type: ignore[arg-type]
+        (result,) = decode(Fusion(one, two, 0.4), [[0]], Options(strategy=strategy, max_length=4, **wide))  # type: ignore[arg-type]
         assert tuple(result.best.tokens.tolist()) == best
         assert result.best.rank == pytest.approx(first[best] + 0.4 * second[best])
 

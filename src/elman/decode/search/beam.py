@@ -14,8 +14,8 @@ import numpy as np
 from elman.decode.results import CANCELLED, Result
 from elman.decode.roles import Booleans, Floats, Integers
 from elman.decode.search.draw import NOTHING, Decided, seeds_of
-from elman.decode.search.engine import Engine
 from elman.decode.search.filters import normalised
+from elman.decode.search.guide import Guide
 from elman.decode.search.live import Live
 from elman.decode.search.pool import Pool, hypotheses, offer
 from elman.decode.search.select import Picks, best, best_two, diverse, gumbel_keys
@@ -26,13 +26,13 @@ class Beam:
     """A beam search, a step at a time.
 
     Args:
-        engine: prepared.
+        guide: prepared.
         live: one sequence for each prompt.
     """
 
-    def __init__(self, engine: Engine, live: Live) -> None:
-        o = self.options = engine.options
-        self.engine = engine
+    def __init__(self, guide: Guide, live: Live) -> None:
+        o = self.options = guide.options
+        self.guide = guide
         self._begun = live
         owners = live.owner
         self.live = live.select(np.repeat(np.arange(len(live)), o.groups))
@@ -46,7 +46,7 @@ class Beam:
         self._shown = dict.fromkeys(owners.tolist(), 0)
 
     def __iter__(self) -> Iterator[Decided]:
-        codes = self.engine.at_once(self.live)
+        codes = self.guide.at_once(self.live)
         if len(rows := np.flatnonzero((codes > 0) & (self._group == 0))):
             self._offer(self.live.select(rows), codes[rows])
         self._keep(codes == 0)
@@ -69,11 +69,11 @@ class Beam:
         live = self.live
         for owner in live.owner.tolist():
             self._steps[owner] += 1
-        log_probabilities, scores = self.engine.expand(live)
+        log_probabilities, scores = self.guide.expand(live)
         if self.options.stochastic:
             scores = normalised(scores)
         totals = live.total[:, None] + scores
-        ends = self.engine.ends(live)
+        ends = self.guide.ends(live)
         if ends is not None and not ends.any():
             ends = None
         self._stick(totals)
@@ -94,7 +94,7 @@ class Beam:
             return totals
         live = self.live
         slots = np.arange(len(live)) - np.searchsorted(live.owner, live.owner)
-        return gumbel_keys(totals, self._key, seeds_of(self.engine, live.owner), live.length, slots)
+        return gumbel_keys(totals, self._key, seeds_of(self.guide, live.owner), live.length, slots)
 
     def _pick(self, keys: Floats, ends: Booleans | None) -> Picks:
         o = self.options
@@ -111,7 +111,7 @@ class Beam:
         nodes = self._add_nodes(picks, "finished" if finishing else "kept")
         at, codes = (picks.rows, picks.tokens), None
         if len(picks):
-            codes = self.engine.advance(following, picks.tokens, log_probabilities[at], scores[at])
+            codes = self.guide.advance(following, picks.tokens, log_probabilities[at], scores[at])
         if finishing:
             assert codes is not None
             self._offer(following, codes, picks.keys if self.options.stochastic else None)
@@ -119,13 +119,13 @@ class Beam:
             self.live, self._group, self._node, self._key = following, self._group[picks.rows], nodes, picks.keys
 
     def _offer(self, live: Live, codes: Integers, keys: Floats | None = None) -> None:
-        offer(self.engine, self.pools, live, codes, keys)
+        offer(self.guide, self.pools, live, codes, keys)
 
     def _stick(self, totals: Floats) -> None:
         """Set hypotheses aside that nothing can follow."""
         stuck = np.flatnonzero(totals.max(axis=1) == -np.inf)
         if len(stuck):
-            codes = self.engine.stuck(self.live, stuck)
+            codes = self.guide.stuck(self.live, stuck)
             self._offer(self.live.select(stuck), codes, self._key[stuck] if self.options.stochastic else None)
 
     def _compete(self) -> None:
@@ -181,7 +181,7 @@ class Beam:
         return Decided(np.array(prompts, np.int64), np.zeros(len(tokens), np.int64), np.array(tokens, np.int64))
 
     def _spell(self, token: int) -> str:
-        return self.engine.spelling.text([token]) if self.engine.spelling is not None else str(token)
+        return self.guide.spelling.text([token]) if self.guide.spelling is not None else str(token)
 
     def _add_nodes(self, picks: Picks, status: Status) -> Integers:
         if not self.options.keep_tree:

@@ -10,8 +10,8 @@ import numpy as np
 from elman.decode.random import Uniforms
 from elman.decode.results import CANCELLED, Ended, Outputs, Result
 from elman.decode.roles import Booleans, Floats, Integers
-from elman.decode.search.engine import Engine
 from elman.decode.search.filters import apply_all, normalised, sampling_filters
+from elman.decode.search.guide import Guide
 from elman.decode.search.live import Live
 
 _SIDE_BY_SIDE = 1 << 14  # sequences at most: their states take memory, and more would not be faster
@@ -36,10 +36,10 @@ class Decided:
 NOTHING = Decided(*3 * (np.zeros(0, np.int64),))
 
 
-def seeds_of(engine: Engine, owners: Integers) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+def seeds_of(guide: Guide, owners: Integers) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
     """The seed of each sequence."""
-    seed = engine.options.seed
-    table = np.array(seed if isinstance(seed, tuple) else [seed] * len(engine.origins), np.uint64)
+    seed = guide.options.seed
+    table = np.array(seed if isinstance(seed, tuple) else [seed] * len(guide.origins), np.uint64)
     return table[owners]
 
 
@@ -47,21 +47,21 @@ class Drawing:
     """Greedy decoding or sampling of a batch, a step at a time. Whoever iterates sets the pace.
 
     Args:
-        engine: prepared.
+        guide: prepared.
         prompts: one sequence for each prompt.
     """
 
     live: Live
     _uniforms: Uniforms | None
 
-    def __init__(self, engine: Engine, prompts: Live) -> None:
-        self.engine, self._prompts = engine, prompts
-        options = engine.options
+    def __init__(self, guide: Guide, prompts: Live) -> None:
+        self.guide, self._prompts = guide, prompts
+        options = guide.options
         self._copies = options.count if options.strategy == "sample" else 1
         self._begun = 0
         self._ended: list[Ended] = []
         self._filters = sampling_filters(options) if options.strategy == "sample" else []
-        self._plain = not (self._filters or engine.may_stick)  # tokens are taken from what the stepper gives, as it is
+        self._plain = not (self._filters or guide.may_stick)  # tokens are taken from what the stepper gives, as it is
         self._begin()
 
     def __iter__(self) -> Iterator[Decided]:
@@ -79,10 +79,10 @@ class Drawing:
         self._rows, self._index = np.arange(len(live)), rows % self._copies
         live.stream = live.stream + self._index
         self._uniforms = None
-        if self.engine.options.strategy == "sample" and self.engine.options.temperature > 0:
-            draws = np.array([origin.draws for origin in self.engine.origins])[live.owner]
-            self._uniforms = Uniforms(seeds_of(self.engine, live.owner), live.stream, draws)
-        self._end(self.engine.at_once(live))
+        if self.guide.options.strategy == "sample" and self.guide.options.temperature > 0:
+            draws = np.array([origin.draws for origin in self.guide.origins])[live.owner]
+            self._uniforms = Uniforms(seeds_of(self.guide, live.owner), live.stream, draws)
+        self._end(self.guide.at_once(live))
         return len(self.live) > 0 or self._begin()
 
     def results(self, owners: list[int], code: int = CANCELLED) -> dict[int, Result]:
@@ -103,10 +103,10 @@ class Drawing:
         return found
 
     def _step(self) -> Decided:
-        engine = self.engine
-        log_probabilities, scores = engine.expand(self.live)
+        guide = self.guide
+        log_probabilities, scores = guide.expand(self.live)
         tokens, chances = self._greedy(scores) if self._uniforms is None else self._drawn(scores)
-        if engine.may_stick and np.minimum.reduce(chances) == -np.inf:
+        if guide.may_stick and np.minimum.reduce(chances) == -np.inf:
             self._stick(chances == -np.inf)
             kept = np.flatnonzero(chances > -np.inf)
             if not len(kept):
@@ -114,7 +114,7 @@ class Drawing:
             log_probabilities, tokens, chances = log_probabilities[kept], tokens[kept], chances[kept]
         live = self.live
         own = chances if self._plain else log_probabilities[self._rows, tokens]
-        codes = engine.advance(live, tokens, own, chances)
+        codes = guide.advance(live, tokens, own, chances)
         decided = Decided(live.owner, self._index, tokens)
         if codes is not None:
             self._end(codes)
@@ -141,7 +141,7 @@ class Drawing:
     def _stick(self, impossible: Booleans) -> None:
         codes = np.zeros(len(impossible), np.int64)
         rows = np.flatnonzero(impossible)
-        codes[rows] = self.engine.stuck(self.live, rows)
+        codes[rows] = self.guide.stuck(self.live, rows)
         self._end(codes)
 
     def _end(self, codes: Integers) -> None:
@@ -151,7 +151,7 @@ class Drawing:
             return
         live, kept = self.live, np.flatnonzero(codes == 0)
         draws = None if self._uniforms is None else self._uniforms.position[rows]
-        self._ended.append(self.engine.ended(live, rows, codes[rows], draws=draws))
+        self._ended.append(self.guide.ended(live, rows, codes[rows], draws=draws))
         self.live = live.select(kept) if len(kept) else live.without_rows()
         self._rows, self._index = np.arange(len(kept)), self._index[kept]
         if self._uniforms is not None:

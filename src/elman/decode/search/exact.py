@@ -14,7 +14,7 @@ import numpy as np
 from elman.decode.results import CANCELLED, Result
 from elman.decode.roles import Booleans, Floats, Hypotheses, Integers
 from elman.decode.search.draw import NOTHING, Decided
-from elman.decode.search.engine import Engine
+from elman.decode.search.guide import Guide
 from elman.decode.search.live import Live
 from elman.decode.search.pool import Pool, offer
 
@@ -54,13 +54,13 @@ class Exact:
     """An exact search, a batch of prefixes at a time, one prompt after another.
 
     Args:
-        engine: prepared.
+        guide: prepared.
         live: one sequence for each prompt.
     """
 
-    def __init__(self, engine: Engine, live: Live) -> None:
-        self.engine, self._begun = engine, live
-        self.pools = {owner: Pool(engine.options.count) for owner in live.owner.tolist()}
+    def __init__(self, guide: Guide, live: Live) -> None:
+        self.guide, self._begun = guide, live
+        self.pools = {owner: Pool(guide.options.count) for owner in live.owner.tolist()}
         self._stacks: dict[int, list[Open]] = {owner: [] for owner in self.pools}
         self._steps = dict.fromkeys(self.pools, 0)
         self._row = {owner: row for row, owner in enumerate(self.pools)}
@@ -68,13 +68,13 @@ class Exact:
     def __iter__(self) -> Iterator[Decided]:
         for owner in self.pools:
             root = self._begun.select(np.array([self._row[owner]]))
-            code = self.engine.at_once(root)
+            code = self.guide.at_once(root)
             if code[0]:
-                offer(self.engine, self.pools, root, code)
+                offer(self.guide, self.pools, root, code)
                 continue
             self._expand(owner, root)
             stack = self._stacks[owner]
-            while stack and self._steps[owner] < self.engine.options.budget:
+            while stack and self._steps[owner] < self.guide.options.budget:
                 self._descend(owner, stack)
                 yield NOTHING
             if self.pools[owner].outputs:
@@ -90,7 +90,7 @@ class Exact:
         begun = self._steps[owner] > 0 or bool(pool.outputs)
         if not pool.result():
             prefix = stack[-1].live if stack else self._begun.select(np.array([self._row[owner]]))
-            offer(self.engine, self.pools, prefix.select(np.array([int(prefix.total.argmax())])), np.array([code]))
+            offer(self.guide, self.pools, prefix.select(np.array([int(prefix.total.argmax())])), np.array([code]))
         upper = max((float(each.upper[0]) for each in stack), default=None)
         return Result(pool.result(), self._steps[owner], proved=begun and not stack, upper=upper)
 
@@ -99,27 +99,27 @@ class Exact:
         if not top.forget(self.pools[owner].worst):
             stack.pop()
             return
-        count = min(_TOGETHER, self.engine.options.budget - self._steps[owner])
+        count = min(_TOGETHER, self.guide.options.budget - self._steps[owner])
         rows, tokens = top.rows[:count], top.tokens[:count]
         following = top.live.select(rows)
-        self.engine.advance(following, tokens, top.log_probabilities[:count], top.scores[:count])
+        self.guide.advance(following, tokens, top.log_probabilities[:count], top.scores[:count])
         top.keep(slice(count, None))
         self._expand(owner, following)
 
     def _expand(self, owner: int, live: Live) -> None:
         """Step prefixes; what ends is ranked at once, the rest is laid on the stack."""
         self._steps[owner] += len(live)
-        log_probabilities, scores = self.engine.expand(live)
+        log_probabilities, scores = self.guide.expand(live)
         possible = scores > -np.inf
         if len(stuck := np.flatnonzero(~possible.any(axis=1))):
-            offer(self.engine, self.pools, live.select(stuck), self.engine.stuck(live, stuck))
-        ends = self.engine.ends(live)
+            offer(self.guide, self.pools, live.select(stuck), self.guide.stuck(live, stuck))
+        ends = self.guide.ends(live)
         if ends is not None:
             self._finish(owner, live, log_probabilities, scores, ends & possible)
             possible &= ~ends
         rows, tokens = np.nonzero(possible)
         if len(rows):
-            options = self.engine.options
+            options = self.guide.options
             upper = options.ranker.bound(self._candidates(live, rows, tokens, scores, False), options.max_length)
             assert upper is not None  # the options have seen to it
             order = np.argsort(-upper, kind="stable")
@@ -130,17 +130,17 @@ class Exact:
         rows, tokens = np.nonzero(ends)
         if not len(rows):
             return
-        ranker = self.engine.options.ranker
-        ranks = ranker.score(self._candidates(live, rows, tokens, scores, getattr(ranker, "needs_state", True)))
+        ranker = self.guide.options.ranker
+        ranks = ranker.score(self._candidates(live, rows, tokens, scores, ranker.needs_state))
         pool = self.pools[owner]
         order = np.argsort(-ranks, kind="stable")[: pool.room]
         order = order[ranks[order] > pool.worst]
         if len(order):
             at = rows[order], tokens[order]
             following = live.select(at[0])
-            codes = self.engine.advance(following, at[1], log_probabilities[at], scores[at])
+            codes = self.guide.advance(following, at[1], log_probabilities[at], scores[at])
             assert codes is not None
-            offer(self.engine, self.pools, following, codes)
+            offer(self.guide, self.pools, following, codes)
 
     @staticmethod
     def _candidates(live: Live, rows: Integers, tokens: Integers, scores: Floats, with_state: bool) -> Hypotheses:

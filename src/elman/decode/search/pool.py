@@ -8,7 +8,7 @@ import numpy as np
 
 from elman.decode.results import Output
 from elman.decode.roles import Floats, Hypotheses, Integers
-from elman.decode.search.engine import Engine
+from elman.decode.search.guide import Guide
 from elman.decode.search.live import Live
 
 
@@ -46,11 +46,11 @@ class Pool:
         return self.outputs or ([self.fallback] if self.fallback is not None else [])
 
 
-def offer(engine: Engine, pools: dict[int, Pool], live: Live, codes: Integers, ranks: Floats | None = None) -> None:
+def offer(guide: Guide, pools: dict[int, Pool], live: Live, codes: Integers, ranks: Floats | None = None) -> None:
     """Put hypotheses that have ended, [n], into the pools of their prompts; ranked here where `ranks` is None."""
     if ranks is None:
-        ranks = engine.options.ranker.score(hypotheses(live))
-    ended = engine.ended(live, np.arange(len(live)), codes, ranks)
+        ranks = guide.options.ranker.score(hypotheses(live))
+    ended = guide.ended(live, np.arange(len(live)), codes, ranks)
     for row, owner in enumerate(live.owner.tolist()):
         pools[owner].add(Output(ended, row))
 

@@ -6,19 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from elman.checks import of_kind
 from elman.decode.constraints.compiled import compiled
 from elman.decode.constraints.stops import before
+from elman.decode.door import admitted
 from elman.decode.options import Options
 from elman.decode.results import CONSTRAINT, DEAD_END, GOES_ON, LENGTH, STOP_STRING, STOP_TOKEN, Carried, Ended, Reason
 from elman.decode.roles import Booleans, Floats, Integers, Stepper
 from elman.decode.search.filters import Adjustment, repeats
 from elman.decode.search.live import Live
 from elman.decode.spelling import Spelling
-from elman.decode.steppers import checked
 from elman.errors import ConfigError, DataError
 
 
-class Engine:
+class Guide:
     """A stepper under options.
 
     Args:
@@ -31,12 +32,11 @@ class Engine:
     """
 
     def __init__(self, stepper: Stepper, options: Options, spelling: Spelling | None = None) -> None:
-        if not hasattr(stepper, "step"):
-            raise ConfigError(f"a stepper is needed, got {stepper!r}; CallableStepper makes one of a function")
-        self.stepper, self.options, self.size = stepper, options, stepper.size
-        self._is_checked = getattr(stepper, "is_checked", False)
-        self._is_normalised = getattr(stepper, "normalised", True)
-        self.spelling: Spelling | None = spelling or getattr(stepper, "spelling", None)
+        self.stepper, self.options = admitted(stepper), options
+        self.size, self._is_normalised = self.stepper.size, self.stepper.normalised
+        if spelling is not None:
+            of_kind("spelling", spelling, Spelling, "a Spelling or None")
+        self.spelling = self.stepper.spelling if spelling is None else spelling
         if self.spelling is not None and len(self.spelling) != self.size:
             raise ConfigError(f"the spelling has {len(self.spelling)} tokens, the stepper {self.size}")
         named = [*options.stop_tokens, *options.bias]
@@ -70,8 +70,6 @@ class Engine:
             whatever may not come.
         """
         log_probabilities, live.state = self.stepper.step(live.last, live.state)
-        if not self._is_checked:
-            log_probabilities = checked(log_probabilities, len(live), self.size, self._is_normalised)
         if self._must_fall and log_probabilities.max() > 0:
             raise DataError(
                 f"the stepper gives a score of {log_probabilities.max():.4g}, and nothing can be proved where scores "
