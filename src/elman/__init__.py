@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import elman.train as train
     from elman.equations import (
         abs,
+        block_diagonal,
         cell,
         exp,
         layer_norm,
@@ -57,6 +58,7 @@ __all__ = [
     "accelerate",
     "baselines",
     "bench",
+    "block_diagonal",
     "cell",
     "cells",
     "cli",
@@ -95,6 +97,7 @@ _HOME = {
     "EquationError": "elman.errors",
     "abs": "elman.equations",
     "accelerate": "elman.nn",
+    "block_diagonal": "elman.equations",
     "cell": "elman.equations",
     "exp": "elman.equations",
     "layer_norm": "elman.equations",

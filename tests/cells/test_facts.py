@@ -59,12 +59,13 @@ STEPS = {
 def test_facts(step, facts):
     step = step.replace("W @", "W.x @")
     groups = [group for group in ("W", "U", "b") if re.search(rf"\b{group}\b", step)]
-    cell = make(f'@cell(states="h")\ndef step(x, h, {", ".join(groups)}):\n    return {step}')
+    sizes = " ".join(f"{name}:H" for name in ("U.q", "U.r", "W.x") if f"@ ({name}" in step or f"({name}" in step)
+    cell = make(f'@cell(states="h", parameters="{sizes}")\ndef step(x, h, {", ".join(groups)}):\n    return {step}')
     assert analyse(cell.graph) == Facts(*facts)
 
 
 def test_a_product_of_the_output_alone_is_not_in_the_recurrence():
-    cell = make('@cell(states="h", output="y")\ndef step(x, h, W, V):\n    h = 0.5 * h + W @ x\n    return h, V @ h')
+    cell = make('@cell(states="h", output="y:Y")\ndef step(x, h, W, V):\n    h = 0.5 * h + W @ x\n    return h, V @ h')
     assert analyse(cell.graph) == Facts(stages=1, element_wise=True, affine=True, normalised=False)
 
 

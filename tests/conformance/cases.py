@@ -44,7 +44,7 @@ def stages(x, h, W, U, V, b):
     return h
 
 
-@cell(states="h:P c", output="y")
+@cell(states="h:P c", output="y:H")
 def readout(x, h, c, W, U, V, R, b):
     """The output is no state, and the state that feeds back has a size of its own."""
     f = sigmoid(W.f @ x + U.f @ h + b.f)

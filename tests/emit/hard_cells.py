@@ -97,7 +97,7 @@ def squeezed(x, h, s, W, U):
     return z * s, U.T @ z
 
 
-@cell(states="h", output="y")
+@cell(states="h", output="y:H")
 def still(x, h, W, U, b, g):
     """What parameters alone make: functions, norms, products, a result."""
     gain = exp(g.a) / (1 + exp(g.a)) * layer_norm(U.s @ tanh(b.s) + b.t, eps=0.1)
@@ -122,7 +122,7 @@ def ties(x, h, c, W):
     return tanh(W @ x) + m, where(z >= 0, m, c)
 
 
-@cell(states="h", output="y")
+@cell(states="h", output="y:H")
 def named_output(x, h, W, V):
     return tanh(W @ x + h), V @ h
 

@@ -73,6 +73,8 @@ class _Author:
         for line in reversed(self.lines):  # without those that nothing uses, which a cell may not have
             if re.search(rf"\b{line.split()[0]}\b", body):
                 body = f"    {line}\n{body}"
+        sizes = [f"{n}:{','.join(s)}" for n, s in self.members.items() if re.search(rf"\b{n}\b", body)]
+        decorator += f', parameters="{" ".join(sizes)}"'
         groups = sorted(set(re.findall(r"\b([abW])\.", body)))
         arguments = [word.partition(":")[0] for word in inputs + states] + groups
         return f"@cell({decorator})\ndef step({', '.join(arguments)}):\n{body}"

@@ -83,7 +83,7 @@ def test_nan_goes_through(xp):
 
 
 COMPARED = """
-    @cell(inputs="x dt:1", states="h", output="y")
+    @cell(inputs="x dt:1", states="h", output="y", parameters="b:H")
     def step(x, dt, h, W, b):
         bits = (h > 0) * 2 + (dt >= h) * dt
         a, c = layer_norm(W @ x, b, eps=0.1)

@@ -198,7 +198,7 @@ class TestTwice:
 
     @pytest.mark.parametrize("of", ["layer_norm_lstm", "projected_lstm", "antisymmetric", "min_gru", tied])
     def test_recurrent_by_differences(self, of: Any) -> None:
-        layer = Recurrent(of, 2, 2).double()
+        layer = Recurrent(of, 2, 2, sizes={"P": 2} if of == "projected_lstm" else None).double()
         x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
         state = {p.name: torch.randn(1, 2, 2, dtype=torch.float64, requires_grad=True) for p in layer.graph.states}
 

@@ -228,8 +228,8 @@ class TestOtherTraces:
         assert_same(program.module()(x), model(x))
 
     def test_a_graph_of_another_process_is_refused_until_its_layer_is_made(self) -> None:
-        key = "0123456789abcdef D3 H4"
-        with pytest.raises(KernelError, match="cell 0123456789ab is unknown here"):
+        key = "somebodys 0123456789abcdef D3 H4"
+        with pytest.raises(KernelError, match="cell somebodys is unknown here"):
             sized_cell(key)
         x = torch.zeros(1, D)
         with pytest.raises(KernelError, match="make its layer first"):

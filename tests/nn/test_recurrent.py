@@ -101,7 +101,7 @@ class TestForms:
     @pytest.fixture(params=["lstm", "gru", "layer_norm_lstm", "min_gru", "elaborate"])
     def layer(self, request: pytest.FixtureRequest) -> Recurrent:
         of = elaborate if request.param == "elaborate" else request.param
-        return Recurrent(of, D, H, 2, bidirectional=True)
+        return Recurrent(of, D, H, 2, bidirectional=True, sizes={"P": 3} if of is elaborate else None)
 
     @pytest.mark.parametrize("tokens", [False, True])
     def test_all_forms_agree(self, layer: Recurrent, tokens: bool) -> None:
@@ -418,7 +418,8 @@ class TestExtraState:
 
 @pytest.mark.parametrize("of", ["lstm", "antisymmetric", elaborate])
 def test_copies_and_pickles_compute_the_same_and_share_nothing(of: Any) -> None:
-    layer, x, file = Recurrent(of, D, H, 2), torch.randn(T, B, D), io.BytesIO()
+    sizes = {"P": 3} if of is elaborate else None
+    layer, x, file = Recurrent(of, D, H, 2, sizes=sizes), torch.randn(T, B, D), io.BytesIO()
     torch.save(layer, file)
     file.seek(0)
     for other in (copy.deepcopy(layer), torch.load(file, weights_only=False)):

@@ -32,7 +32,7 @@ def layout(graph: Graph, sizes: Mapping[str, int]) -> tuple[TensorSlot, ...]:
     slots = []
     for group, parameters in groupby(graph.parameters, key=lambda p: p.group):
         members = list(parameters)
-        shapes = [tuple(1 if letter == "1" else sizes[letter] for letter in p.shape) for p in members]
+        shapes = [tuple(1 if letter == "1" else sizes[letter] for letter in p.stored) for p in members]
         if len({(p.kind, p.shape) for p in members}) == 1:
             stacked = (len(members) * shapes[0][0], *shapes[0][1:])
             slots.append(TensorSlot(group, stacked, tuple(p.name for p in members)))

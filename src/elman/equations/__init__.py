@@ -4,6 +4,7 @@ from elman.equations.graph import Graph, Node, Parameter, Port
 from elman.equations.language.cell import Cell, cell, from_graph
 from elman.equations.language.functions import (
     abs,
+    block_diagonal,
     exp,
     layer_norm,
     log,
@@ -19,6 +20,6 @@ from elman.equations.language.functions import (
 from elman.errors import EquationError
 
 __all__ = [
-    "Cell", "EquationError", "Graph", "Node", "Parameter", "Port", "abs", "cell", "exp", "from_graph", "layer_norm",
-    "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh", "where",
+    "Cell", "EquationError", "Graph", "Node", "Parameter", "Port", "abs", "block_diagonal", "cell", "exp",
+    "from_graph", "layer_norm", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh", "where",
 ]  # fmt: skip

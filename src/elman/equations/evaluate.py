@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from elman.equations.graph import SCALAR, Graph, Node
@@ -55,6 +56,46 @@ def _count(node: Node, sizes: Mapping[str, int]) -> float:
     return float(sum(1 if letter == SCALAR else sizes[letter] for letter in letters))
 
 
+def constant_arrays(graph: Graph, xp: Namespace, like: Array) -> dict[str, Array]:
+    """The constants of a graph as arrays of the type of `like`, and where it lies."""
+    place = {"device": like.device} if hasattr(like, "device") else {}
+    return {c.name: xp.asarray(c.values, dtype=like.dtype, **place) for c in graph.constants}
+
+
+def parameter_leaves(
+    graph: Graph, xp: Namespace, parameters: Mapping[str, Array], sizes: Mapping[str, int]
+) -> dict[tuple[str, str], Array]:
+    """Parameters and constants as nodes read them, vectors first; `parameters` may hold the constants already.
+
+    `sizes` are the numbers of the letters of inputs and states at least.
+    """
+    held = dict(parameters)
+    if missing := [c for c in graph.constants if c.name not in held]:
+        held |= constant_arrays(replace(graph, constants=tuple(missing)), xp, next(iter(held.values())))
+    known = dict(sizes) | graph.fixed | {SCALAR: 1}
+    for p in graph.parameters:
+        known |= dict(zip(p.stored, held[p.name].shape, strict=True))
+    kinds = {p.name: p.kind for p in graph.parameters} | {c.name: c.kind for c in graph.constants}
+    found = {("vector", name): held[name] for name, kind in kinds.items() if kind == "vector"}
+    found |= {("matrix", name): held[name] for name, kind in kinds.items() if kind == "matrix"}
+    for p in graph.parameters:
+        if p.kind == "blocks":
+            found["matrix", p.name] = _block_diagonal(xp, held[p.name], known[p.shape[1]])
+    return found
+
+
+def _block_diagonal(xp: Namespace, blocks: Array, columns: int) -> Array:
+    """The whole matrix [rows, columns] of blocks that stand below one another."""
+    count = columns // blocks.shape[1]
+    rows = blocks.shape[0] // count
+    strips = []
+    for k in range(count):
+        block = blocks[k * rows : (k + 1) * rows]
+        empty = xp.zeros_like(block)
+        strips.append(xp.concatenate([empty] * k + [block] + [empty] * (count - 1 - k), -1))
+    return xp.concatenate(strips, 0)
+
+
 def run(
     graph: Graph,
     xp: Namespace,
@@ -71,8 +112,8 @@ def run(
     leaves = {("input", name): value for name, value in inputs.items()}
     leaves |= {("state", name): value for name, value in states.items()}
     rows = xp.broadcast_shapes(*(value.shape[:-1] for value in leaves.values()))
-    for p in graph.parameters:
-        leaves["matrix" if p.kind == "matrix" else "vector", p.name] = parameters[p.name]
+    sizes = {port.size: leaf.shape[-1] for port, leaf in zip(graph.inputs + graph.states, leaves.values(), strict=True)}
+    leaves |= parameter_leaves(graph, xp, parameters, sizes)
     values = run_nodes(graph.nodes, xp, leaves)
     results = {name: _in_rows(xp, values[node], rows) for name, node in graph.results.items()}
     return results[graph.output], {p.name: results[p.name] for p in graph.states}
@@ -87,13 +128,15 @@ def derive(
     lowered: Lowered, xp: Namespace, parameters: Mapping[str, Array], sizes: Mapping[str, int]
 ) -> dict[str, Array]:
     """The derived parameters ("%…") of a lowered cell, by name, from its own; differentiable where `xp` is."""
+    leaves = parameter_leaves(lowered.graph, xp, parameters, sizes)
     found: dict[str, Array] = {}
     for matrix in lowered.matrices:
-        parts = [(sign, parameters[name].T if turned else parameters[name]) for sign, name, turned in matrix.terms]
-        found[matrix.name] = sum(part if sign > 0 else -part for sign, part in parts)
+        parts = []
+        for sign, name, turned in matrix.terms:
+            part = leaves["matrix", name].T if turned else leaves["matrix", name]
+            parts.append(part if sign > 0 else -part)
+        found[matrix.name] = sum(parts[1:], parts[0])
     if lowered.vectors:
-        by_kind = sorted(lowered.graph.parameters, key=lambda p: p.kind != "vector")
-        leaves = {(p.kind, p.name): parameters[p.name] for p in by_kind}
-        values = run_nodes(lowered.prologue, xp, leaves, sizes)  # type: ignore[arg-type]
+        values = run_nodes(lowered.prologue, xp, leaves, sizes)
         found |= {vector.name: values[vector.node] for vector in lowered.vectors}
     return found

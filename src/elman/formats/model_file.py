@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.cells.layout import layout
+from elman.cells.sizes import check_sizes
 from elman.data.vocabulary import Vocabulary
 from elman.equations import EquationError, Graph
-from elman.errors import FormatError
+from elman.errors import ConfigError, FormatError
 from elman.formats import safetensors
 
 VERSION = 1
@@ -167,6 +168,11 @@ def _stack_faults(model: ModelFile) -> Iterator[str]:
             graph = model.graphs[spec.cell]
             if set(spec.sizes) != set(graph.letters) or not all(map(_is_size, spec.sizes.values())):
                 yield f"layer {layer} ({graph.name}) needs a size >= 1 for {', '.join(graph.letters)}, got {spec.sizes}"
+                return
+            try:
+                check_sizes(graph, spec.sizes)
+            except ConfigError as error:
+                yield f"layer {layer}: {error}"
                 return
             fed = _width(graph.inputs[0].size, spec)
             if below is not None and fed != below:

@@ -27,7 +27,7 @@ class LanguageModel(torch.nn.Module):
     Args:
         cell: the recurrence; its one input is the token.
         vocabulary_size: V, tokens are 0 … V - 1.
-        hidden_size: H of every layer.
+        hidden_size: H of every layer, and the number behind the cell's other size letters.
         num_layers: layers of the stack.
         dropout: share of the values between the layers and before the head that is zeroed in training, 0 … 1.
 
@@ -67,7 +67,8 @@ def _recurrent(cell: Cell, vocabulary_size: int, hidden_size: int, num_layers: i
     if len(inputs) != 1 or cell.graph.inputs[0].size != "D":
         raise ConfigError(f"{cell.name} takes the inputs {', '.join(inputs)}; a text gives one: choose another cell")
     between = dropout if num_layers > 1 else 0.0
-    return Recurrent(cell, vocabulary_size, hidden_size, num_layers, dropout=between)
+    sizes = {letter: hidden_size for letter in cell.graph.letters if letter not in "DH"}
+    return Recurrent(cell, vocabulary_size, hidden_size, num_layers, sizes=sizes, dropout=between)
 
 
 def initialise(model: LanguageModel) -> None:

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from elman import cells
 from elman.cells.layout import TensorSlot, layout
+from elman.cells.sizes import check_sizes, sizes_of
 from elman.equations import Cell, Graph
 from elman.errors import ConfigError, DtypeError, ShapeError
 from elman.nn._fingerprint import EXTRA_STATE, check_fingerprint, fingerprint
@@ -29,10 +30,11 @@ class Recurrent(torch.nn.Module):
 
     Args:
         cell: a `Cell`, or the name of a built-in one.
-        input_size: D, features of a step of the cell's first input; with integer input, tokens are 0 … D - 1.
-        hidden_size: H.
+        input_size: D, features of a step; with integer input, tokens are 0 … D - 1. Where the cell has no D it is the
+            size of its first input.
+        hidden_size: H, or the size of the output where the cell has no H.
         num_layers: layers on top of one another.
-        sizes: sizes of the cell's other letters ({"P": 64}); those not named are H.
+        sizes: sizes of the cell's other letters ({"P": 64}).
         batch_first: dense input is [B, T, D] rather than [T, B, D].
         dropout: share of the values between layers that training zeroes.
         bidirectional: each layer also reads the sequences from their ends, and the outputs are joined.
@@ -47,9 +49,9 @@ class Recurrent(torch.nn.Module):
     group are stacked along the first axis in the order of the equations ([4*H, D]). They are drawn from ±1/√H.
 
     Raises:
-        ConfigError: a size is not positive, or names a letter that the cell does not have; the cell has no parameters,
-            or its layers cannot stand on one another; checkpoint is neither None nor "sqrt" nor a positive number;
-            precision is neither None nor "bfloat16".
+        ConfigError: a size is not positive, is missing, names a letter that the cell does not have, or does not go with
+            another one; the cell has no parameters, or its layers cannot stand on one another; checkpoint is neither
+            None nor "sqrt" nor a positive number; precision is neither None nor "bfloat16".
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class Recurrent(torch.nn.Module):
         self.checkpoint, self.precision = checkpoint, precision
         read_checkpoint(checkpoint)
         check_precision(precision)
-        self.sizes = _sizes(self.graph, input_size, hidden_size, sizes or {})
+        self.sizes = sizes_of(self.graph, input_size, hidden_size, sizes)
         if num_layers < 1 or not 0 <= dropout < 1:
             raise ConfigError(f"num_layers must be at least 1 and dropout in [0, 1), got {num_layers} and {dropout}")
         if not self.graph.parameters:
@@ -92,6 +94,7 @@ class Recurrent(torch.nn.Module):
     def _check_on(self, layer: int) -> None:
         """Refuse a layer that cannot stand on the one below it."""
         below, own, name = self.layer_sizes(layer - 1), self.layer_sizes(layer), self.cell.name
+        check_sizes(self.graph, own)
         first, *others = self.graph.inputs
         given, taken = below.get(self.graph.output_size, 1) * self.directions, own.get(first.size, 1)
         if taken != given:
@@ -126,7 +129,7 @@ class Recurrent(torch.nn.Module):
         """The sizes of one layer: from the second on, D is what the layer below puts out."""
         if layer == 0:
             return self.sizes
-        return {**self.sizes, "D": self.sizes[self.graph.output_size] * self.directions}
+        return {**self.sizes, "D": self.sizes.get(self.graph.output_size, 1) * self.directions}
 
     def reset_parameters(self) -> None:
         """Draw all parameters uniformly from ±1/√H."""
@@ -244,17 +247,3 @@ class Recurrent(torch.nn.Module):
 
 def _name(slot: TensorSlot, layer: int, direction: int) -> str:
     return f"{slot.name}_l{layer}" + ("_reverse" if direction else "")
-
-
-def _sizes(graph: Graph, input_size: int, hidden_size: int, others: Mapping[str, int]) -> dict[str, int]:
-    """A number for each letter of the cell."""
-    unknown = sorted(set(others) - set(graph.letters) | set(others) & {"D", "H"})
-    if unknown:
-        free = [letter for letter in graph.letters if letter not in "DH"]
-        raise ConfigError(f"{graph.name}: sizes names {unknown[0]!r}; its own letters are {', '.join(free) or 'none'}")
-    sizes = {letter: int(others.get(letter, hidden_size)) for letter in graph.letters}
-    sizes |= {"D": int(input_size), "H": int(hidden_size)}
-    for letter, size in sizes.items():
-        if size < 1:
-            raise ConfigError(f"{graph.name}: size {letter} must be at least 1, got {size}")
-    return sizes

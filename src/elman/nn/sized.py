@@ -37,6 +37,7 @@ class SizedCell:
         places: where each parameter lies.
         slots: tensors before the derived ones.
         arrays: the rows that a call brings, by role and name.
+        constants: the cell's constant arrays, float64.
         takes_tokens: whether a token is a row of a table: the inputs are used in products only.
         bfloat16: whether the factors of products are rounded to bfloat16.
     """
@@ -48,14 +49,16 @@ class SizedCell:
     places: Mapping[str, Place] = field(repr=False)
     slots: int
     arrays: Mapping[tuple[Role, str], Array] = field(repr=False)
+    constants: Mapping[str, torch.Tensor] = field(repr=False)
     takes_tokens: bool
     bfloat16: bool
     _engines: dict[tuple[torch.dtype, str], Engine] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, graph: Graph, sizes: Mapping[str, int], bfloat16: bool = False) -> SizedCell:
-        """The sized of a cell at these sizes (one for each)."""
-        key = f"{graph.hash} " + " ".join(f"{letter}{size}" for letter, size in sorted(sizes.items()))
+        """The one of a cell at these sizes."""
+        # The name is no part of the hash, and messages are of the caller's cell.
+        key = f"{graph.name} {graph.hash} " + " ".join(f"{letter}{size}" for letter, size in sorted(sizes.items()))
         key = key_with(key, bfloat16)
         if key not in _SIZED:
             _SIZED[key] = cls._new(graph, dict(sizes), key, bfloat16)
@@ -77,7 +80,8 @@ class SizedCell:
         for role, ports in ((Role.INPUT, graph.inputs), (Role.D_INPUT, graph.inputs), (Role.AFTER, graph.states)):
             arrays |= {(role, port.name): Array(port.name, role, port.size) for port in ports}
         takes_tokens = engine_for(graph, sizes).inference.takes_tokens
-        return cls(graph, sizes, key, recurrence, places, len(slots), arrays, takes_tokens, bfloat16)
+        constants = {c.name: torch.tensor(c.values, dtype=torch.float64, device="cpu") for c in graph.constants}
+        return cls(graph, sizes, key, recurrence, places, len(slots), arrays, constants, takes_tokens, bfloat16)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SizedCell.of, (self.graph, dict(self.sizes), self.bfloat16)
@@ -99,8 +103,10 @@ class SizedCell:
         return tensors[place.index].narrow(0, place.first, place.rows)
 
     def parameters(self, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The cell's own parameters by full name, as views."""
-        return {p.name: self.member(p.name, tensors) for p in self.graph.parameters}
+        """The cell's own parameters by full name, as views, and its constants."""
+        found = {p.name: self.member(p.name, tensors) for p in self.graph.parameters}
+        like = tensors[0]
+        return found | {name: c.to(like.device, like.dtype) for name, c in self.constants.items()}
 
     def derive(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         """The slots' tensors with the derived parameters behind them; autograd goes through."""
@@ -144,6 +150,6 @@ def sized_cell(key: str) -> SizedCell:
         return SizedCell.of(plain.graph, plain.sizes, True)
     if key not in _SIZED:
         raise KernelError(
-            f"cell {key[:12]} is unknown here: the graph was made in another process; make its layer first"
+            f"cell {key.partition(' ')[0]} is unknown here: the graph was made in another process; make its layer first"
         )
     return _SIZED[key]

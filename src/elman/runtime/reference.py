@@ -17,11 +17,11 @@ Array = NDArray[Any]
 
 
 def parameters_of(graph: Graph, sizes: Mapping[str, int], tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """A cell's parameters by full name ("W.i"), as views of the tensors by slot ("W": [4*H, D])."""
+    """A cell's parameters by full name ("W.i"), as views of the tensors by slot ("W": [4*H, D]), and its constants."""
     found: dict[str, Array] = {}
     for slot in layout(graph, sizes):
         found |= dict(zip(slot.members, np.split(tensors[slot.name], len(slot.members)), strict=True))
-    return found
+    return found | evaluate.constant_arrays(graph, np, next(iter(found.values())))
 
 
 class ReferenceLayer:

@@ -108,12 +108,12 @@ LINES = {
     "sizes of a vector": ("q = b.q * x + h * b.q", "sizes differ: h has size H, b.q has size D", "W @ x"),
     "sizes of a product": (
         "q = U.q @ x + U.q @ h",
-        "U.q has D columns where it is used before, and h has size H",
+        "U.q has D columns where it is used before or declared, and h has size H",
         "its own",
     ),
     "sizes of a transpose": (
         "q = h * (U.q @ x) + U.q.T @ x",
-        "U.q has H columns where it is used before, and x has",
+        "U.q has H columns where it is used before or declared, and x has",
         "own",
     ),
     "sizes of a result": ("q = h + c\n    r = x * q", "sizes differ: x has size D, q has size H", "W @ x"),
@@ -130,7 +130,7 @@ LINES = {
     "number normalised": ("q = layer_norm(h, 1.0)", "layer_norm is given a number", "units of vectors"),
     "eps": ("q = layer_norm(h, eps=0)", "layer_norm's eps is 0", "1e-5"),
     "eps of a symbol": ("q = layer_norm(h, eps=dt)", "layer_norm's eps is", "1e-5"),
-    "undefined name": ("q = gelu(h)", "NameError: name 'gelu' is not defined", "elman's functions"),
+    "undefined name": ("q = gelu(h)", "gelu is no argument, local or function", "is relu meant? the functions"),
     "operator without meaning": ("q = h << 1", "TypeError: unsupported operand", "elman's functions"),
     "matrix in a list": ("q = [W.i] @ x", "@ needs a parameter on its left", "U.i @ h"),
     "unused in the end": ("q = W.q @ x", "W.q is used for nothing that is returned", "leave it out"),

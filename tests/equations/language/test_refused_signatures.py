@@ -6,8 +6,10 @@ import functools
 
 import pytest
 
+import elman
 from elman import EquationError, cell, tanh
-from tests.equations.sources import make, refused
+from elman.equations.language.unknown import FUNCTIONS
+from tests.equations.sources import NAMES, make, refused
 
 # The decorator's arguments, the function's, and what must be said about them.
 SIGNATURES = {
@@ -41,6 +43,34 @@ SIGNATURES = {
     "output is an input": ('states="h", output="x"', "x, h, W", "the output is called 'x'", "a name of its own"),
     "output is a group": ('states="h", output="W"', "x, h, W", "the output is called 'W'", "a name of its own"),
     "output has no name": ('states="h", output="y 1"', "x, h, W", "the output is called 'y 1'", "a name of its own"),
+    "number as states": ("states=3", "x, h, W", "states must be a text or a list of words, got int", 'states="h:P c"'),
+    "nothing as states": ("states=None", "x, h, W", "states must be a text or a list of words, got NoneType", "h:P c"),
+    "numbers in states": ('states=["h", 1]', "x, h, W", "list of words, got str, int", 'states="h:P c"'),
+    "set of states": ('states={"h"}', "x, h, W", "a text or a list of words, got set", 'states="h:P c"'),
+    "two words in one": ('states=["h c"]', "x, h, c, W", "states name 'h c', which is no name", 'states="h:P c"'),
+    "number as inputs": ('states="h", inputs=1', "x, h, W", "inputs must be a text or a list", 'inputs="x dt:1"'),
+    "list as output": ('states="h", output=["h"]', "x, h, W", "output is a list", 'output="y"'),
+    "size of an output state": ('states="h", output="h:P"', "x, h, W", "h is a state and has a size here", "declared"),
+    "small size of an output": ('states="h", output="y:p"', "x, h, W", "the size of y is one capital letter", "h:P c"),
+    "number as start": ('states="h", start=1.0', "x, h, W", "start is a float", 'start={"m": 1.0}'),
+    "pairs as start": ('states="h", start=[("h", 1.0)]', "x, h, W", "start is a list", 'start={"m": 1.0}'),
+    "number as parameters": ('states="h", parameters=1', "x, h, W", "parameters must be a text or a list", "v:1"),
+    "parameter without size": ('states="h", parameters="W"', "x, h, W", "the size of W is one capital letter", "v:1"),
+    "small size of one": ('states="h", parameters="W:r"', "x, h, W", "of W is one capital letter", "W.down:R"),
+    "three sizes": ('states="h", parameters="W:H,D,R"', "x, h, W", "W has 3 sizes", "rows and columns"),
+    "no parameter": ('states="h", parameters="1:R"', "x, h, W", "parameters name '1'", "W.down:R"),
+    "size of nothing": ('states="h", parameters="V:R"', "x, h, W", "parameters name V, which is no", "it has W"),
+    "size of a state": ('states="h", parameters="h:R"', "x, h, W", "parameters name h, which is no", "it has W"),
+    "constant of nothing": ('states="h", constants={"A": [1]}', "x, h, W", "constants name A, which is no", "it has W"),
+    "list of constants": ('states="h", constants=[1]', "x, h, W", "constants is a list", 'constants={"A": array}'),
+    "constant without name": ('states="h", constants={1: [1]}', "x, h, W", "constants name 1, which is no name", "A"),
+    "number as constant": ('states="h", constants={"W": 1.0}', "x, h, W", "the constant W is 1.0", "an option: *, k"),
+    "empty constant": ('states="h", constants={"W": []}', "x, h, W", "the constant W is []", "nested lists"),
+    "empty row": ('states="h", constants={"W": [[]]}', "x, h, W", "unlike lengths, or empty", "nested lists"),
+    "uneven constant": ('states="h", constants={"W": [[1], [1, 2]]}', "x, h, W", "unlike lengths", "nested lists"),
+    "text in a constant": ('states="h", constants={"W": ["a"]}', "x, h, W", "no finite number", "nested lists"),
+    "endless constant": ('states="h", constants={"W": [1e999]}', "x, h, W", "no finite number", "nested lists"),
+    "deep constant": ('states="h", constants={"W": [[[1]]]}', "x, h, W", "no finite number", "nested lists"),
     "output is empty": ('states="h", output=""', "x, h, W", "the output is called ''", "a name of its own"),
 }  # fmt: skip
 
@@ -98,3 +128,84 @@ def test_no_states_said():
 def test_unknown_words():
     with pytest.raises(TypeError, match="state"):
         make('@cell(state="h")\ndef step(x, h, W):\n    return W @ x')
+
+
+def test_a_size_that_is_declared_and_never_used():
+    message = refused(
+        """
+        @cell(states="h", parameters="W.up:R")  # HERE
+        def step(x, h, W):
+            return tanh(W.down @ x)
+        """
+    )
+    assert "parameters name W.up, which is never used; use it, or leave its size out" in message
+
+
+def test_a_constant_of_the_wrong_kind():
+    message = refused(
+        """
+        @cell(states="h", constants={"A": [1.0, 2.0]})
+        def step(x, h, W, A):
+            return A @ h + W @ x  # HERE
+        """
+    )
+    assert "the constant A has 1 axes and is used as a matrix; a vector is used element by element" in message
+
+
+def test_two_sizes_of_a_vector():
+    message = refused(
+        """
+        @cell(states="h", parameters="b:H,D")
+        def step(x, h, W, b):
+            return W @ x + b  # HERE
+        """
+    )
+    assert "b is declared with 2 sizes and used element by element; give it one size" in message
+
+
+def test_an_output_of_another_size():
+    message = refused(
+        """
+        @cell(states="h", output="y:P")
+        def step(x, h, W):
+            return h, tanh(W @ x) * h  # HERE
+        """
+    )
+    assert 'the output y has size P and is returned with size H; declare it in output="y:H"' in message
+
+
+def test_an_unused_constant():
+    message = refused('@cell(states="h", constants={"A": [1.0]})  # HERE\ndef step(x, h, W, A):\n    return W @ x')
+    assert "the constant A is never used" in message
+
+
+UNKNOWN = {
+    "softsign(h)": "softsign is no argument, local or function here; is softplus meant? the functions are abs",
+    "hh * 2": "hh is no argument, local or function here; is h meant? the functions are abs, block_diagonal",
+    "qqqq(h)": "qqqq is no argument, local or function here; the functions are abs, block_diagonal",
+    "sigma(h)": "sigma is no argument, local or function here; is sigmoid meant? the functions are",
+    "elman.softsign(h)": "softsign is no argument, local or function here; is softplus meant?",
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), UNKNOWN.items())
+def test_names_that_do_not_exist(text, expected):
+    message = refused(f'@cell(states="h")\ndef step(x, h, W):\n    return W @ x + {text}  # HERE', elman=elman)
+    assert expected in message
+
+
+def test_a_function_that_is_not_imported():
+    with pytest.raises(EquationError, match=r"^step: line 2: tanh is not known here; write from elman import tanh"):
+        eval("cell(states='h')(step)", {"cell": cell, "step": _without_names()})
+
+
+def _without_names():
+    """A function whose module knows none of elman's names."""
+    names: dict = {}
+    exec("def step(x, h, W):\n    return tanh(W @ x)", names)
+    return names["step"]
+
+
+def test_the_functions_that_are_listed_are_all_that_there_are():
+    assert set(FUNCTIONS) == set(NAMES) - {"cell", "from_graph"}
+    assert all(callable(getattr(elman, name)) for name in FUNCTIONS)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.equations.sources import make
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from elman.equations import EquationError, Graph
+from tests.equations.sources import make, refused
 
 
 def shapes(cell):
@@ -10,10 +18,10 @@ def shapes(cell):
 
 
 def test_sizes_follow_from_use():
-    """A projection, a scalar input, a vector of another letter, and what nothing else says: H."""
+    """A projection, a scalar input, vectors of other letters, and one size that is named, which others must fit."""
     found = make(
         """
-        @cell(inputs="x dt:1 k:K", states="h:P c s:1", output="y")
+        @cell(inputs="x dt:1 k:K", states="h:P c s:1", output="y", parameters="V.free:R")
         def step(x, dt, k, h, c, s, W, U, R, V, a, b, e, q):
             free = tanh(V.free @ x + e)
             c = c * dt + W @ x + U @ h + a * c + V.s @ s
@@ -24,11 +32,11 @@ def test_sizes_follow_from_use():
         """
     )
     assert shapes(found) == {
-        "W": ("H", "D"), "U": ("H", "P"), "R": ("P", "H"), "V.free": ("H", "D"), "V.s": ("H", "1"), "V.y": ("K", "H"),
-        "a": ("H",), "b": ("H",), "e": ("H",), "q": ("1",),
+        "W": ("H", "D"), "U": ("H", "P"), "R": ("P", "H"), "V.free": ("R", "D"), "V.s": ("H", "1"), "V.y": ("K", "R"),
+        "a": ("H",), "b": ("R",), "e": ("R",), "q": ("1",),
     }  # fmt: skip
     assert found.graph.output_size == "K"
-    assert found.graph.letters == ("D", "H", "K", "P")
+    assert found.graph.letters == ("D", "H", "K", "P", "R")
 
 
 def test_a_transpose_is_the_same_matrix():
@@ -79,10 +87,118 @@ def test_what_a_scalar_state_is_made_of_is_scalar():
 def test_outputs():
     state = make('@cell(states="h c", output="c")\ndef step(x, h, c, W):\n    return tanh(W @ x), h')
     assert (state.graph.output, state.graph.nodes[state.graph.output_node].value) == ("c", "h")
-    other = make('@cell(states="h", output="y")\ndef step(x, h, W, V):\n    return tanh(W @ x), V @ x')
+    other = make('@cell(states="h", output="y:Y")\ndef step(x, h, W, V):\n    return tanh(W @ x), V @ x')
     assert list(other.graph.results) == ["h", "y"]
     assert other.graph.nodes[other.graph.output_node].name == "y"
+    assert other.graph.output_size == "Y"
     shown = make('@cell(states="h", output="y")\ndef step(x, h, W):\n    return tanh(W @ x), x')
     assert shown.graph.output_size == "D"
     scalar = make('@cell(inputs="x dt:1", states="h", output="y")\ndef step(x, dt, h, W):\n    return W @ x, dt * 2')
     assert scalar.graph.output_size == "1"
+
+
+def test_declared_sizes():
+    """Of a member, of a group, of rows and columns, scalars among them, and of an output."""
+    found = make(
+        """
+        @cell(states=["h", "c"], parameters=("W.down:R", "zeta:1", "p:1", "V:M,H"), output="y:K")
+        def step(x, h, c, W, V, zeta, p, Y):
+            z = tanh(W.up @ (W.down @ x) + p.a * h + p.b)
+            h = zeta * (1 - z) + V.T @ (V @ c)
+            return h, c, Y @ z
+        """
+    )
+    assert shapes(found) == {
+        "W.down": ("R", "D"), "W.up": ("H", "R"), "V": ("M", "H"), "zeta": ("1",), "p.a": ("1",), "p.b": ("1",),
+        "Y": ("K", "H"),
+    }  # fmt: skip
+    assert found.graph.letters == ("D", "H", "K", "M", "R")
+
+
+def test_a_declared_size_wins_over_what_a_scalar_is_made_of():
+    found = make(
+        """
+        @cell(states="h c:1", parameters="b:1 a:1")
+        def step(x, h, c, W, a, b):
+            return tanh(W @ x) * b, c * a
+        """
+    )
+    assert shapes(found) == {"W": ("H", "D"), "a": ("1",), "b": ("1",)}
+
+
+OPEN = {
+    "a low rank": ("W.up @ relu(W.down @ x + b)", "how many rows W.down has (W.up, b must fit)", "W.down:R"),
+    "a vector": ("h + U @ tanh(b)", "how many units b has (U must fit)", "b:R"),
+    "columns": ("U @ (V.T @ h)", "how many columns V has (U must fit)", "V:H,R"),
+    "a normed vector": ("layer_norm(h, b)[0]", "how many units b has", "b:R"),
+}
+
+
+@pytest.mark.parametrize(("value", "problem", "cure"), OPEN.values(), ids=OPEN)
+def test_open_sizes_are_asked_for(value, problem, cure):
+    groups = [name for name in "WUVb" if re.search(rf"\b{name}\b", value)]
+    message = refused(
+        f"""
+        @cell(states="h")
+        def step(x, h, {", ".join(groups)}):
+            return {value}  # HERE
+        """
+    )
+    assert f"nothing says {problem}; name the size" in message
+    assert message.endswith(f'parameters="{cure}"')
+
+
+def test_the_letter_of_an_example_is_free():
+    message = refused(
+        """
+        @cell(states="h:R c:K")
+        def step(x, h, c, W):
+            c = c + W.up @ relu(W.down @ x)  # HERE
+            return h, c
+        """
+    )
+    assert message.endswith('parameters="W.down:M"')
+
+
+def test_constants_have_sizes_like_parameters():
+    found = make(
+        """
+        @cell(states="h:M s:1", constants={"A": [[1, 2], [3, 4]], "B": [[5], [6.5]], "p": (1, True)})
+        def step(x, h, s, A, B, W, p):
+            return A @ h + B @ s + W @ x + A.T @ (p * h), s
+        """
+    ).graph
+    assert [(c.name, c.kind, c.shape, c.values) for c in found.constants] == [
+        ("A", "matrix", ("M", "M"), ((1.0, 2.0), (3.0, 4.0))),
+        ("B", "matrix", ("M", "1"), ((5.0,), (6.5,))),
+        ("p", "vector", ("M",), (1.0, 1.0)),
+    ]
+    assert [p.name for p in found.parameters] == ["W"]
+    assert found.fixed == {"M": 2}
+    assert Graph.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_constants_are_part_of_the_hash():
+    text = """
+        @cell(states="h:M", constants={"A": [[1, 2], [3, %s]]})
+        def step(x, h, A, W):
+            return A @ h + W @ x
+        """
+    assert make(text % 4).graph.hash == make(text % 4.0).graph.hash != make(text % 5).graph.hash
+
+
+def test_arrays_are_constants():
+    text = '@cell(states="h:M", constants={"A": A})\ndef step(x, h, A, W):\n    return A @ h + W @ x'
+    plain = make(text, A=[[0.5, 1], [2, 3]])
+    assert plain == make(text, A=np.array([[0.5, 1], [2, 3]])) == make(text, A=torch.tensor([[0.5, 1], [2, 3]]))
+
+
+def test_constants_that_disagree():
+    with pytest.raises(EquationError, match="constant p: the size H is 2 elsewhere and 3 here"):
+        make(
+            """
+            @cell(states="h", constants={"A": [[1, 2], [3, 4]], "p": [1, 2, 3]})
+            def step(x, h, A, p, W):
+                return A @ h * p + W @ x
+            """
+        )

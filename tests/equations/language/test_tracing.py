@@ -109,7 +109,7 @@ def test_ports_and_start_values():
 def test_what_leads_nowhere_is_left_out():
     graph = make(
         """
-        @cell(states="h c")
+        @cell(states="h c", parameters="W.b:H")
         def step(x, h, c, W):
             a, b = layer_norm(W.a @ x, W.b @ x)
             unused = tanh(h) + 1

@@ -65,7 +65,7 @@ def test_what_parameters_alone_make_is_made_once():
     body = (
         "    gain = exp(b.a) / (1 + exp(b.a))\n    return gain * tanh(W @ x + U @ sigmoid(b.c)) + layer_norm(gain), c"
     )
-    result = lowered(body)
+    result = lowered(body, decorator='states="h c", parameters="b.c:H"')
     assert [v.size for v in result.vectors] == ["H", "H", "H"]
     assert {node.op for node in result.nodes} == {"input", "state", "vector", "product", "tanh", "add", "mul", "fma"}
     assert {node.op for node in result.prologue} >= {"exp", "div", "sigmoid", "product", "sum", "count", "sqrt"}
@@ -79,7 +79,9 @@ def test_a_result_from_parameters_alone_is_made_once_too():
 
 
 def test_norms_are_known():
-    result = lowered("    a, n = layer_norm(W @ x, U @ h)\n    return a, c", "x, h, c, W, U")
+    result = lowered(
+        "    a, n = layer_norm(W @ x, U @ h)\n    return a, c", "x, h, c, W, U", 'states="h c", parameters="U:H"'
+    )
     (norm,) = result.norms
     assert [text(result, n) for n in norm.args] == ["W@x", "U@h"]
     assert result.results["h"] == norm.outs[0]

@@ -40,6 +40,7 @@ def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pair(cell: str, segment: int | str, **options: Any) -> tuple[Recurrent, Recurrent]:
     """A plain layer, and one by segments with the same weights."""
+    options |= {"sizes": {"P": H}} if cell == "projected_lstm" else {}
     plain, ours = Recurrent(cell, D, H, **options), Recurrent(cell, D, H, checkpoint=segment, **options)
     ours.load_state_dict(plain.state_dict())
     return plain, ours

@@ -6,7 +6,9 @@ from elman.equations.graph.graph import (
     PRODUCTS,
     RESERVED,
     SCALAR,
+    Constant,
     Graph,
+    Kind,
     Node,
     Parameter,
     Port,
@@ -18,6 +20,6 @@ from elman.equations.graph.graph import (
 )
 
 __all__ = [
-    "FORMAT", "LEAVES", "PRODUCTS", "RESERVED", "SCALAR", "Graph", "Node", "Parameter", "Port",
+    "FORMAT", "LEAVES", "PRODUCTS", "RESERVED", "SCALAR", "Constant", "Graph", "Kind", "Node", "Parameter", "Port",
     "Value", "is_name", "is_size", "live", "only",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ class Builder:
     """Nodes under construction.
 
     Element-wise operations hold vectors of one size; scalars (size "1") are spread over them. A size that is not known
-    yet is a variable, written "?n", which later uses unify with a letter; what stays open at the end is H.
+    yet is a variable, written "?n", which later uses unify with a letter.
     """
 
     def __init__(self, nodes: Sequence[Node] = ()) -> None:
@@ -33,11 +33,6 @@ class Builder:
         while size in self._bound:
             size = self._bound[size]
         return size
-
-    def settle(self, size: str) -> str:
-        """The letter that `size` is at the end."""
-        size = self.resolve(size)
-        return "H" if size.startswith("?") else size
 
     def size(self, node: int) -> str:
         """The size of a node, as far as it is known."""
@@ -78,4 +73,4 @@ class Builder:
 
     def finish(self) -> tuple[Node, ...]:
         """The nodes, every size settled."""
-        return tuple(replace(node, size=self.settle(node.size)) for node in self.nodes)
+        return tuple(replace(node, size=self.resolve(node.size)) for node in self.nodes)

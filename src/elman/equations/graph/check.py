@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, Parameter, Port, is_name, is_size, live
+from elman.equations.graph import PRODUCTS, SCALAR, Constant, Graph, Node, Parameter, Port, is_name, is_size, live
 from elman.equations.graph.operations import OPERATIONS
 from elman.errors import EquationError
 
@@ -29,7 +29,9 @@ def check(graph: Graph) -> None:
     if not is_name(graph.name):
         _refuse(f"{graph.name!r} is no name for a cell")
     _check_ports(graph)
-    _check_parameters(graph.parameters, {p.name for p in graph.inputs + graph.states} | {graph.output})
+    taken = {p.name for p in graph.inputs + graph.states} | {graph.output}
+    _check_parameters(graph.parameters, taken)
+    _check_constants(graph.constants, taken | {p.group for p in graph.parameters})
     _check_nodes(graph)
     _check_results(graph)
     _check_use(graph)
@@ -55,7 +57,7 @@ def _check_ports(graph: Graph) -> None:
 
 
 def _check_parameters(parameters: Sequence[Parameter], taken: set[str]) -> None:
-    ranks = {"matrix": 2, "vector": 1}
+    ranks = {"matrix": 2, "vector": 1, "blocks": 3}
     groups = [p.group for i, p in enumerate(parameters) if i == 0 or parameters[i - 1].group != p.group]
     if len(set(groups)) < len(groups) or taken & set(groups):
         _refuse(
@@ -66,7 +68,8 @@ def _check_parameters(parameters: Sequence[Parameter], taken: set[str]) -> None:
         if whole != p.group or not is_name(p.group) or (p.name != p.group and not is_name(member)):
             _refuse(f"parameter {p.name!r} must be named {p.group!r}, or {p.group!r}, a dot and a member's name")
         if len(p.shape) != ranks.get(p.kind) or not all(map(is_size, p.shape)):
-            _refuse(f"parameter {p.name}: a matrix has two sizes and a vector one, got a {p.kind} of {p.shape}")
+            count = {1: "1 size", 2: "2 sizes", 3: "3 sizes"}.get(ranks.get(p.kind, 0))
+            _refuse(f"parameter {p.name}: a {p.kind} has {count}, got {p.shape}")
         if p.name == p.group and sum(q.group == p.group for q in parameters) > 1:
             _refuse(f"{p.group} is used whole and by member")
     tensors = {p.name.replace(".", "_") for p in parameters}
@@ -74,9 +77,27 @@ def _check_parameters(parameters: Sequence[Parameter], taken: set[str]) -> None:
         _refuse("two parameters are called the same, or alike but for a dot and a _")
 
 
+def _check_constants(constants: Sequence[Constant], taken: set[str]) -> None:
+    numbers = {SCALAR: 1}
+    names = {c.name for c in constants}
+    if len(names) < len(constants) or names & taken:
+        _refuse(
+            f"the constants {', '.join(c.name for c in constants)} must differ from each other and from other names"
+        )
+    for c in constants:
+        if not is_name(c.name) or len(c.shape) not in (1, 2) or not all(map(is_size, c.shape)) or not c.values:
+            _refuse(f"constant {c.name!r} must be a vector or a matrix with a name and a size letter for each axis")
+        if c.kind == "matrix" and (not c.values[0] or len({len(row) for row in c.values}) > 1):
+            _refuse(f"constant {c.name}: its rows are of unlike lengths, or empty")
+        for letter, length in zip(c.shape, c.lengths, strict=True):
+            if numbers.setdefault(letter, length) != length:
+                _refuse(f"constant {c.name}: the size {letter} is {numbers[letter]} elsewhere and {length} here")
+
+
 def _check_nodes(graph: Graph) -> None:
     ports = {("input", p.name): p for p in graph.inputs} | {("state", p.name): p for p in graph.states}
-    parameters = {p.name: p for p in graph.parameters}
+    parameters: dict[str, Parameter | Constant] = {p.name: p for p in graph.parameters}
+    parameters |= {c.name: c for c in graph.constants}
     seen: set[tuple[object, ...]] = set()
     for index, node in enumerate(graph.nodes):
         what = f"node {index} ({node.op})"
@@ -102,7 +123,7 @@ def _size(
     nodes: Sequence[Node],
     node: Node,
     ports: dict[tuple[str, str], Port],
-    parameters: dict[str, Parameter],
+    parameters: Mapping[str, Parameter | Constant],
     what: str,
 ) -> str:
     """The size that a node has by what it is made from."""
@@ -111,11 +132,11 @@ def _size(
         port = ports.get((node.op, str(node.value)))
         return port.size if port else _refuse(f"{what}: there is no {node.op} {node.value!r}")
     if node.op == "vector" or node.op in PRODUCTS:
-        kind = "vector" if node.op == "vector" else "matrix"
+        kinds = ("vector",) if node.op == "vector" else ("matrix", "blocks")
         parameter = parameters.get(str(node.value))
-        if parameter is None or parameter.kind != kind:
-            _refuse(f"{what}: there is no {kind} {node.value!r}")
-        rows, *columns = parameter.shape if node.op != "product_t" else parameter.shape[::-1]
+        if parameter is None or parameter.kind not in kinds:
+            _refuse(f"{what}: there is no {kinds[0]} {node.value!r}")
+        rows, *columns = parameter.shape[:2] if node.op != "product_t" else parameter.shape[1::-1]
         return rows if columns == sizes else _refuse(f"{what}: {node.value} takes size {columns[0]}, got {sizes[0]}")
     if node.op == "layer_norm":
         return sizes[_norm_index(node, what)]
@@ -157,6 +178,6 @@ def _check_use(graph: Graph) -> None:
         if not used[index] and node.op not in ("input", "state"):
             _refuse(f"node {index} ({node.op}) leads to no result")
     names = {str(node.value) for node in graph.nodes if node.op == "vector" or node.op in PRODUCTS}
-    for p in graph.parameters:
-        if p.name not in names:
-            _refuse(f"the parameter {p.name} is never used")
+    for name in [p.name for p in graph.parameters] + [c.name for c in graph.constants]:
+        if name not in names:
+            _refuse(f"the parameter {name} is never used")

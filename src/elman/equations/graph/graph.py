@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ LEAVES = frozenset({"input", "state", "vector", "constant", "count"})
 PRODUCTS = frozenset({"product", "product_t"})
 RESERVED = ("T", "mT", "shape", "dtype")
 
+Kind = Literal["matrix", "vector", "blocks"]
 Value = str | float | tuple[Any, ...] | None
 
 
@@ -58,12 +59,40 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A weight of the cell: `shape` in size letters, (rows, columns) for a matrix, (size,) for a vector."""
+    """A weight of the cell: `shape` in size letters, (rows, columns) for a matrix, (size,) for a vector.
+
+    "blocks" are a block-diagonal matrix of shape (rows, columns, columns of one block), of which only the blocks are
+    stored, below one another.
+    """
 
     name: str
     group: str
-    kind: Literal["matrix", "vector"]
+    kind: Kind
     shape: tuple[str, ...]
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The shape of the tensor."""
+        return (self.shape[0], self.shape[2]) if self.kind == "blocks" else self.shape
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """An array that is given with the equations and never learned: a vector's numbers, or a matrix's row by row."""
+
+    name: str
+    shape: tuple[str, ...]
+    values: tuple[Any, ...] = field(repr=False)
+
+    @property
+    def kind(self) -> Kind:
+        """What it is used as."""
+        return "matrix" if len(self.shape) == 2 else "vector"
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Its shape in numbers."""
+        return (len(self.values), len(self.values[0])) if self.kind == "matrix" else (len(self.values),)
 
 
 @dataclass(frozen=True)
@@ -81,6 +110,7 @@ class Graph:
     parameters: tuple[Parameter, ...]
     nodes: tuple[Node, ...]
     results: Mapping[str, int]
+    constants: tuple[Constant, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.hash)
@@ -99,8 +129,15 @@ class Graph:
     def letters(self) -> tuple[str, ...]:
         """Every size letter that the cell uses, D and H first."""
         found = {letter for p in self.parameters for letter in p.shape}
+        found |= {letter for c in self.constants for letter in c.shape}
         found |= {port.size for port in self.inputs + self.states} | {self.output_size}
         return tuple(sorted(found - {SCALAR}, key=lambda letter: ("DH".find(letter) % 3, letter)))
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The numbers of the size letters that constants settle."""
+        pairs = [pair for c in self.constants for pair in zip(c.shape, c.lengths, strict=True)]
+        return {letter: length for letter, length in pairs if letter != SCALAR}
 
     @cached_property
     def hash(self) -> str:
@@ -121,7 +158,7 @@ class Graph:
             "parameters": [[p.name, p.group, p.kind, list(p.shape)] for p in self.parameters],
             "nodes": [_node_to_json(node) for node in self.nodes],
             "results": dict(self.results),
-        }
+        } | ({"constants": [[c.name, list(c.shape), list(c.values)] for c in self.constants]} if self.constants else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Graph:

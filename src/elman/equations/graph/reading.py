@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
-from elman.equations.graph import FORMAT, PRODUCTS, Graph, Node, Parameter, Port, Value
+from elman.equations.graph import FORMAT, PRODUCTS, Constant, Graph, Kind, Node, Parameter, Port, Value
 from elman.equations.graph.check import check
 from elman.errors import EquationError
 
@@ -18,7 +18,7 @@ def read(data: object) -> Graph:
     fields = _record(data, "a graph")
     if fields.get("format") != FORMAT:
         _refuse(f"this version reads format {FORMAT}, got {fields.get('format')!r}; written by a later version?")
-    if sorted(fields) != list(_FIELDS):
+    if sorted(set(fields) - {"constants"}) != list(_FIELDS):
         _refuse(f"the fields must be {', '.join(_FIELDS)}, got {', '.join(sorted(fields))}")
     graph = Graph(
         name=_text(fields["name"], "the name"),
@@ -28,6 +28,7 @@ def read(data: object) -> Graph:
         parameters=tuple(_parameter(row) for row in _list(fields["parameters"], "parameters")),
         nodes=tuple(_node(node, k) for k, node in enumerate(_list(fields["nodes"], "nodes"))),
         results=_results(fields["results"], fields["states"], fields["output"]),
+        constants=tuple(_constant(row) for row in _list(fields.get("constants", ()), "constants")),
     )
     check(graph)
     return graph
@@ -80,11 +81,26 @@ def _state(data: object) -> Port:
 
 def _parameter(data: object) -> Parameter:
     name, group, kind, shape = _list(data, "a parameter [name, group, kind, shape]", 4)
-    known: dict[object, Literal["matrix", "vector"]] = {"matrix": "matrix", "vector": "vector"}
+    known: dict[object, Kind] = {"matrix": "matrix", "vector": "vector", "blocks": "blocks"}
     if not isinstance(kind, str) or kind not in known:
-        _refuse(f"a parameter is a matrix or a vector, got {kind!r:.60}")
+        _refuse(f"a parameter is a matrix, a vector or blocks, got {kind!r:.60}")
     letters = tuple(_text(size, "a parameter's size") for size in _list(shape, "a parameter's shape"))
     return Parameter(_text(name, "a parameter's name"), _text(group, "a parameter's group"), known[kind], letters)
+
+
+def _constant(data: object) -> Constant:
+    name, shape, values = _list(data, "a constant [name, shape, values]", 3)
+    letters = tuple(_text(size, "a constant's size") for size in _list(shape, "a constant's shape"))
+    rows = _list(values, "a constant's values")
+    if len(letters) == 2:
+        numbers: Sequence[Any] = [tuple(_numbers(row)) for row in rows]
+    else:
+        numbers = _numbers(rows)
+    return Constant(_text(name, "a constant's name"), letters, tuple(numbers))
+
+
+def _numbers(data: object) -> list[float]:
+    return [_number(value, "a constant's value") for value in _list(data, "a constant's row")]
 
 
 def _results(data: object, states: Sequence[Sequence[Any]], output: str) -> dict[str, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from elman.equations.graph import Graph
+from elman.equations.language.declarations import Said
 from elman.equations.language.signature import Signature
 from elman.equations.language.trace import trace
 from elman.errors import EquationError
@@ -80,18 +81,23 @@ def from_graph(graph: Graph, doc: str = "", options: Mapping[str, float] | None 
 
 def cell(
     *misplaced: object,
-    states: str = "",
-    inputs: str = "x",
+    states: str | Sequence[str] = "",
+    inputs: str | Sequence[str] = "x",
+    parameters: str | Sequence[str] = "",
     output: str | None = None,
     start: Mapping[str, float] | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]:
     """Make a cell of a function that states one step of a recurrence.
 
     `states` and `inputs` name the values, each with a size letter where it is not the usual one: `"h:P c"`, `"x dt:1"`
-    (inputs are D, states H; "1" is a scalar that spreads over the units, and so is what a scalar state is made of). The
-    function takes the inputs, then the states, then parameter groups, in this order, and keyword hyper-parameters with
-    defaults. It returns the next states in order, and the output last where that is no state. `output` is the first
-    state by default; `start` gives states that do not begin at 0.
+    (inputs are D, states H; "1" is a scalar that spreads over the units, and so is what a scalar state is made of).
+    `parameters` does the same for parameters whose sizes do not follow from use: `"W.down:R"` makes R values of its
+    source, `"zeta:1"` is a scalar, and `"U:R,H"` gives a matrix's rows and columns. `constants` gives arrays that are
+    never learned, by name. The function takes the inputs, then the states, then parameter groups and constants, in this
+    order, and keyword hyper-parameters with defaults. It returns the next states in order, and the output last where
+    that is no state. `output` is the first state by default (`"y:P"` with a size of its own); `start` gives states that
+    do not begin at 0.
 
     Raises EquationError for whatever cannot be an equation of one step, with the line and the cure.
     """
@@ -100,7 +106,8 @@ def cell(
         raise EquationError(f'{name}: @cell is used without its states; write @cell(states="h") above the function')
 
     def decorate(function: Callable[..., Any]) -> Cell:
-        signature = Signature.of(function, inputs, states, output, start or {})
+        said = Said(inputs, states, parameters, output, start, constants)
+        signature = Signature.of(function, said)
 
         def retrace(options: Mapping[str, float]) -> Graph:
             return trace(signature, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elman.equations.language.symbols import Operand, Symbol, apply, operand, symbols_in
+from elman.equations.language.symbols import BlockDiagonal, Operand, Symbol, Weight, apply, operand, symbols_in
 from elman.equations.language.tracer import ACTIVE, Tracer
 from elman.errors import EquationError
 
@@ -97,3 +97,15 @@ def layer_norm(*vectors: Operand, eps: float = 1e-5) -> Any:
         for index, node in enumerate(nodes)
     )
     return normed[0] if len(normed) == 1 else normed
+
+
+def block_diagonal(matrix: object) -> BlockDiagonal:
+    """The block-diagonal matrix of a parameter: `block_diagonal(U) @ h` applies each block to units of its own (heads).
+
+    The parameter holds the blocks below one another. Its sizes, rows and the columns of one block, are declared:
+    parameters="U:H,S" makes H / S heads of S units each.
+    """
+    if not isinstance(matrix, Weight):
+        tracer = _tracer_of("block_diagonal", [matrix])
+        tracer.refuse("block_diagonal is of a parameter", "write block_diagonal(U) @ h with a parameter group U")
+    return BlockDiagonal(matrix._tracer, matrix._name, matrix._transposed)

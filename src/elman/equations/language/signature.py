@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, NoReturn
 
-from elman.equations.graph import RESERVED, Port, is_name, is_size
+from elman.equations.graph import RESERVED, Port, is_name
+from elman.equations.language.declarations import Declarations, Rows, Said
 from elman.equations.language.tracer import Tracer
 from elman.errors import EquationError
 
@@ -19,7 +20,10 @@ _STORES = ("STORE_FAST", "STORE_DEREF")
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """A cell's function: the names and sizes of its arguments, parameter groups, and options with their defaults."""
+    """A cell's function: the names and sizes of its arguments, parameter groups, and options with their defaults.
+
+    `sizes` are those that parameters are declared with, by parameter or group; `groups` are parameters and constants.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -27,29 +31,35 @@ class Signature:
     inputs: tuple[Port, ...]
     states: tuple[Port, ...]
     output: str
+    output_size: str | None
     groups: tuple[str, ...]
+    sizes: Mapping[str, tuple[str, ...]]
+    constants: Mapping[str, Rows]
     options: Mapping[str, float]
 
     @classmethod
-    def of(
-        cls, function: Callable[..., Any], inputs: str, states: str, output: str | None, start: Mapping[str, float]
-    ) -> Signature:
+    def of(cls, function: Callable[..., Any], said: Said) -> Signature:
         """Raises EquationError for whatever does not fit together, with the line of the function and the cure."""
         reader = _Reader(function)
-        x, h = reader.ports(inputs, "inputs", "D", {}), reader.ports(states, "states", "H", start)
-        for name in start:
-            if name not in [p.name for p in h]:
-                reader.refuse(
-                    f"start names {name!r}, which is no state", f"the states are {', '.join(p.name for p in h)}"
-                )
-        groups, options = reader.arguments([p.name for p in x + h])
-        shown = output if output is not None else h[0].name
-        if not is_name(shown) or shown in [p.name for p in x] + groups:
+        told = Declarations(said, reader.refuse)
+        groups, options = reader.arguments([port.name for port in told.inputs + told.states])
+        if told.output in groups:
             reader.refuse(
-                f"the output is called {shown!r}", "name a state, or give the value returned last a name of its own"
+                f"the output is called {told.output!r}",
+                "name a state, or give the value returned last a name of its own",
             )
+        for what, names in (("parameters", told.sizes), ("constants", told.constants)):
+            for name in names:
+                if name.partition(".")[0] not in groups:
+                    reader.refuse(
+                        f"{what} name {name}, which is no argument of the function",
+                        f"behind the inputs and states it has {', '.join(groups) or 'none'}",
+                    )
         reader.refuse_shadows(groups)
-        return cls(reader.name, function, reader.code, x, h, shown, tuple(groups), options)
+        return cls(
+            reader.name, function, reader.code, told.inputs, told.states, told.output, told.output_size,
+            tuple(groups), told.sizes, told.constants, options,
+        )  # fmt: skip
 
     @property
     def returned(self) -> list[str]:
@@ -78,24 +88,6 @@ class _Reader:
 
     def refuse(self, problem: str, cure: str, line: int | None = None) -> NoReturn:
         Tracer(self.name, self.code).refuse(problem, cure, line)
-
-    def ports(self, text: str, what: str, letter: str, start: Mapping[str, float]) -> tuple[Port, ...]:
-        """Read "h:P c"."""
-        example = f'write {what}="{"x dt:1" if what == "inputs" else "h:P c"}"'
-        ports: list[Port] = []
-        for word in text.replace(",", " ").split():
-            name, colon, size = word.partition(":")
-            if not is_name(name):
-                self.refuse(f"{what} name {name!r}, which is no name, or one of {', '.join(RESERVED)}", example)
-            if colon and not is_size(size):
-                self.refuse(f'the size of {name} is one capital letter or "1", got {size!r}', example)
-            begin = start.get(name, 0.0)
-            if isinstance(begin, bool) or not isinstance(begin, (int, float)) or not math.isfinite(begin):
-                self.refuse(f"{name} starts at {begin!r}", "a state starts at one finite number for all its units")
-            ports.append(Port(name, size or letter, float(begin)))
-        if not ports:
-            self.refuse(f"there are no {what}", example)
-        return tuple(ports)
 
     def arguments(self, leading: list[str]) -> tuple[list[str], dict[str, float]]:
         """The parameter groups behind the leading arguments, and the options."""

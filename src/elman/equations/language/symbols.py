@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any, NoReturn
 
-from elman.equations.graph import RESERVED, is_name
+from elman.equations.graph import RESERVED, Kind, is_name
 from elman.equations.language.misread import misread
 from elman.equations.language.tracer import Traced, Tracer
 from elman.errors import EquationError
@@ -173,6 +173,7 @@ class Weight(Arithmetic):
     __slots__ = ("_name", "_tracer", "_transposed")
     _name: str
     _transposed: bool
+    _kind: Kind = "matrix"
 
     def __init__(self, tracer: Tracer, name: str, transposed: bool = False) -> None:
         object.__setattr__(self, "_tracer", tracer)
@@ -208,13 +209,34 @@ class Weight(Arithmetic):
             self._tracer.refuse(
                 f"{self} @ {type(other).__name__}", "a matrix is applied to a vector: an input, a state, a value"
             )
-        return Symbol(self._tracer, self._tracer.product(self._name, self._transposed, operand(self._tracer, other)))
+        source = operand(self._tracer, other)
+        return Symbol(self._tracer, self._tracer.product(self._name, self._transposed, source, self._kind))
 
     def __rmatmul__(self, other: object) -> NoReturn:
         self._tracer.refuse(f"{self} stands on the right of @", f"write {self} @ v")
 
     def __repr__(self) -> str:
         return self._name + (".T" if self._transposed else "")
+
+
+class BlockDiagonal(Weight):
+    """A block-diagonal matrix (`block_diagonal(U)`), or its transpose."""
+
+    __slots__ = ()
+    _kind: Kind = "blocks"
+
+    def _node(self) -> int:
+        self._tracer.refuse(f"{self} is a matrix and is used element by element", f"write {self} @ h")
+
+    def __getattr__(self, member: str) -> Weight:
+        if member == "T":
+            return BlockDiagonal(self._tracer, self._name, not self._transposed)
+        if member.startswith("__"):
+            raise AttributeError(member)
+        return self._tracer.refuse(f"{self}.{member} is no parameter", f"write block_diagonal({self._name}.{member})")
+
+    def __repr__(self) -> str:
+        return f"block_diagonal({self._name})" + (".T" if self._transposed else "")
 
 
 Operand = Arithmetic | float

@@ -8,29 +8,38 @@ from dataclasses import replace
 from types import TracebackType
 from typing import cast
 
-from elman.equations.graph import PRODUCTS, SCALAR, Graph, Node, Parameter, live, only
+from elman.equations.graph import PRODUCTS, SCALAR, Constant, Graph, Node, Parameter, live, only
 from elman.equations.graph.check import check
+from elman.equations.language.declarations import Rows
+from elman.equations.language.open_sizes import refuse_open_sizes
 from elman.equations.language.signature import Signature
 from elman.equations.language.symbols import Arithmetic, Symbol, Weight
-from elman.equations.language.tracer import ACTIVE, Tracer
+from elman.equations.language.tracer import ACTIVE, KnownSizes, Tracer, Use
+from elman.equations.language.unknown import unknown
 from elman.errors import EquationError
 
 
 def trace(signature: Signature, options: Mapping[str, float]) -> Graph:
     """The graph of a cell with these options. Raises EquationError for what is no equation of one step."""
-    tracer = Tracer(signature.name, signature.code, _scalars(signature, options))
+    known = KnownSizes(signature.sizes, constants={n: _lengths(rows) for n, rows in signature.constants.items()})
+    tracer = Tracer(signature.name, signature.code, replace(known, scalars=_scalars(signature, options, known)))
     results = _run(tracer, signature, options)
     tracer.take_names((name, Symbol(tracer, node)) for name, node in results.items())
+    refuse_open_sizes(tracer, results.values())
     nodes, results = _tidy(tracer, results)
     graph = Graph(
         signature.name, signature.inputs, signature.states, signature.output,
-        _parameters(tracer, signature, nodes), nodes, results,
+        _parameters(tracer, signature, nodes), nodes, results, _constants(tracer, signature),
     )  # fmt: skip
     check(graph)
     return graph
 
 
-def _scalars(signature: Signature, options: Mapping[str, float]) -> frozenset[tuple[str, int]]:
+def _lengths(rows: Rows) -> tuple[int, ...]:
+    return (len(rows), len(rows[0])) if isinstance(rows[0], tuple) else (len(rows),)
+
+
+def _scalars(signature: Signature, options: Mapping[str, float], known: KnownSizes) -> frozenset[tuple[str, int]]:
     """The axes of parameters that a scalar state is made of: (name, axis).
 
     They are found beforehand, on a draft, because a parameter that meets a vector first would be taken for a vector.
@@ -38,7 +47,7 @@ def _scalars(signature: Signature, options: Mapping[str, float]) -> frozenset[tu
     scalars = [port.name for port in signature.states if port.size == SCALAR]
     if not scalars:
         return frozenset()
-    draft = Tracer(signature.name, signature.code, draft=True)
+    draft = Tracer(signature.name, signature.code, known, draft=True)
     results = _run(draft, signature, options)
     found: set[tuple[str, int]] = set()
     seen: set[int] = set()
@@ -73,11 +82,7 @@ def _call(
     except EquationError:
         raise
     except Exception as error:  # whatever Python has against the function
-        tracer.refuse(
-            f"{type(error).__name__}: {error}",
-            "an equation is made of inputs, states, parameters, numbers, + - * / @ and elman's functions",
-            _last_line(error.__traceback__, tracer),
-        )
+        tracer.refuse(*unknown(error, tracer.code.co_varnames), _last_line(error.__traceback__, tracer))
     finally:
         ACTIVE.reset(token)
 
@@ -120,20 +125,25 @@ def _results(tracer: Tracer, signature: Signature, returned: object) -> dict[str
             )
         results[name] = value._index
     if not tracer.draft:
-        _match_states(tracer, signature, results)
+        _match_sizes(tracer, signature, results)
     return results
 
 
-def _match_states(tracer: Tracer, signature: Signature, results: Mapping[str, int]) -> None:
-    """Refuse a next state of another size."""
-    for port in signature.states:
-        size = tracer.builder.size(results[port.name])
+def _match_sizes(tracer: Tracer, signature: Signature, results: Mapping[str, int]) -> None:
+    """Refuse a next state, or an output, of another size than it is declared with."""
+    told = {port.name: port.size for port in signature.states}
+    if signature.output_size:
+        told[signature.output] = signature.output_size
+    for name, declared in told.items():
+        size = tracer.builder.size(results[name])
         try:
-            tracer.builder.unify(size, port.size)
+            tracer.builder.unify(size, declared)
         except EquationError:
+            kind = "state" if name in [port.name for port in signature.states] else "output"
+            cure = f'declare it in {kind}{"s" * (kind == "state")}="{name}:{size}"'
             tracer.refuse(
-                f"the state {port.name} has size {port.size} and is returned with size {size}",
-                f'declare it in states="{port.name}:{size}", or bring it to size {port.size} by a matrix',
+                f"the {kind} {name} has size {declared} and is returned with size {size}",
+                f"{cure}, or bring it to size {declared} by a matrix",
                 _return_line(tracer),
             )
 
@@ -151,18 +161,36 @@ def _tidy(tracer: Tracer, results: dict[str, int]) -> tuple[tuple[Node, ...], di
 
 def _parameters(tracer: Tracer, signature: Signature, nodes: tuple[Node, ...]) -> tuple[Parameter, ...]:
     """The parameters, group by group, members in the order of first use."""
-    named = {str(node.value) for node in nodes if node.op == "vector" or node.op in PRODUCTS}
+    _refuse_idle(tracer, signature, nodes)
     found = []
     for group in signature.groups:
-        members = [name for name in tracer.used if name.partition(".")[0] == group]
-        if not members:
-            tracer.refuse(f"the parameter group {group} is never used", "use it, or take it out of the signature")
-        for name in members:
-            use = tracer.used[name]
-            if name not in named:
-                tracer.refuse(
-                    f"{name} is used for nothing that is returned", "use its value, or leave it out", use.line
-                )
-            shape = tuple(tracer.builder.settle(size) for size in use.sizes)
-            found.append(Parameter(name, group, "matrix" if use.kind == "matrix" else "vector", shape))
+        for name, use in tracer.used.items():
+            if name.partition(".")[0] == group and group not in signature.constants:
+                found.append(Parameter(name, group, use.kind, _settled(tracer, use)))
     return tuple(found)
+
+
+def _constants(tracer: Tracer, signature: Signature) -> tuple[Constant, ...]:
+    return tuple(
+        Constant(name, _settled(tracer, tracer.used[name]), rows) for name, rows in signature.constants.items()
+    )
+
+
+def _settled(tracer: Tracer, use: Use) -> tuple[str, ...]:
+    return tuple(tracer.builder.resolve(size) for size in use.sizes)
+
+
+def _refuse_idle(tracer: Tracer, signature: Signature, nodes: tuple[Node, ...]) -> None:
+    """Refuse parameters, constants and declared sizes that make nothing that is returned."""
+    named = {str(node.value) for node in nodes if node.op == "vector" or node.op in PRODUCTS}
+    for group in signature.groups:
+        if not any(name.partition(".")[0] == group for name in tracer.used):
+            what = "constant" if group in signature.constants else "parameter group"
+            tracer.refuse(f"the {what} {group} is never used", "use it, or take it out of the signature")
+    for name, use in tracer.used.items():
+        if name not in named:
+            tracer.refuse(f"{name} is used for nothing that is returned", "use its value, or leave it out", use.line)
+    taken = {told[0] for name in tracer.used if (told := tracer.sizes.declared_for(name))}
+    for name in signature.sizes:
+        if name not in taken:
+            tracer.refuse(f"parameters name {name}, which is never used", "use it, or leave its size out")

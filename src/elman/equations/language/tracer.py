@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import NoReturn
 
-from elman.equations.graph import PRODUCTS, SCALAR, Value
+from elman.equations.graph import PRODUCTS, SCALAR, Kind, Value
 from elman.equations.graph.builder import Builder
 from elman.errors import EquationError
 
@@ -25,26 +25,42 @@ class Traced:
 
 @dataclass(frozen=True)
 class Use:
-    """How a parameter is used, and where first."""
+    """How a parameter or a constant is used, and where first."""
 
-    kind: str
+    kind: Kind
     sizes: tuple[str, ...]
     line: int | None
+
+
+@dataclass(frozen=True)
+class KnownSizes:
+    """Sizes that do not follow from use.
+
+    `declared` are the sizes of parameters, by full name or group; `scalars` the axes, (name, axis), of what scalars are
+    made of; `constants` the lengths of the axes of constants.
+    """
+
+    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scalars: frozenset[tuple[str, int]] = frozenset()
+    constants: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def declared_for(self, name: str) -> tuple[str, tuple[str, ...]] | None:
+        """What a parameter's sizes are declared as, and under which name: its own, or its group's."""
+        key = name if name in self.declared else name.partition(".")[0]
+        return (key, self.declared[key]) if key in self.declared else None
 
 
 class Tracer:
     """Collects one cell's nodes while its function runs.
 
-    `scalars` are axes of parameters, (name, axis), that are known to have size 1. A `draft` lets sizes differ: it is
-    made to see what is computed from what.
+    `sizes` says what is known of parameters beforehand. A `draft` lets sizes differ: it is made to see what is computed
+    from what.
     """
 
-    def __init__(
-        self, name: str, code: CodeType, scalars: frozenset[tuple[str, int]] = frozenset(), draft: bool = False
-    ) -> None:
+    def __init__(self, name: str, code: CodeType, sizes: KnownSizes | None = None, draft: bool = False) -> None:
         self.name = name
         self.code = code
-        self.scalars = scalars
+        self.sizes = sizes or KnownSizes()
         self.draft = draft
         self.builder = Builder()
         self.names: dict[int, str] = {}
@@ -116,9 +132,9 @@ class Tracer:
         (size,) = self._use(name, "vector")
         return self.node("vector", value=name, size=size)
 
-    def product(self, name: str, transposed: bool, source: int) -> int:
-        """A matrix applied to a vector."""
-        rows, columns = self._use(name, "matrix")
+    def product(self, name: str, transposed: bool, source: int, kind: Kind = "matrix") -> int:
+        """A matrix, or a block-diagonal one, applied to a vector."""
+        rows, columns, *_ = self._use(name, kind)
         if transposed:
             rows, columns = columns, rows
         try:
@@ -126,28 +142,51 @@ class Tracer:
         except EquationError:
             if not self.draft:
                 self.refuse(
-                    f"{name} has {self.builder.resolve(columns)} columns where it is used before, and "
+                    f"{name} has {self.builder.resolve(columns)} columns where it is used before or declared, and "
                     f"{self.describe(source)} has size {self.builder.size(source)}",
                     "a matrix has one shape: give this product a matrix of its own",
                 )
         return self.node("product_t" if transposed else "product", source, value=name, size=rows)
 
-    def _use(self, name: str, kind: str) -> tuple[str, ...]:
+    def _use(self, name: str, kind: Kind) -> tuple[str, ...]:
         """The sizes of a parameter, which must be of this kind wherever it is used."""
         self.check_active()
         if name not in self.used:
             self._check_group(name)
-            axes = [(name, axis) for axis in range(2 if kind == "matrix" else 1)]
-            sizes = tuple(SCALAR if axis in self.scalars else self.builder.variable() for axis in axes)
-            self.used[name] = Use(kind, sizes, self.line)
+            self.used[name] = Use(kind, self._first_sizes(name, kind), self.line)
         use = self.used[name]
         if use.kind != kind:
-            self.refuse(
-                f"{name} is used as a {kind} here and as a {use.kind} on line {use.line}",
-                f"write r * ({name} @ h) if a product is meant, or name the element-wise parameter otherwise: a matrix "
-                "takes no mask and no sum",
+            cure = (
+                "write block_diagonal(…) wherever it is used"
+                if "blocks" in (kind, use.kind)
+                else f"write r * ({name} @ h) if a product is meant, or name the element-wise parameter otherwise: a "
+                "matrix takes no mask and no sum"
             )
+            self.refuse(f"{name} is used as a {kind} here and as a {use.kind} on line {use.line}", cure)
         return use.sizes
+
+    def _first_sizes(self, name: str, kind: Kind) -> tuple[str, ...]:
+        """The sizes of a parameter as far as they are known where it is first used."""
+        count = {"vector": 1, "matrix": 2, "blocks": 3}[kind]
+        found: list[str | None] = [SCALAR if (name, axis) in self.sizes.scalars else None for axis in range(count)]
+        if name in self.sizes.constants:
+            lengths = self.sizes.constants[name]
+            if len(lengths) != count:
+                self.refuse(
+                    f"the constant {name} has {len(lengths)} axes and is used as a {kind}",
+                    "a vector is used element by element, a matrix by A @ v",
+                )
+            found = [SCALAR if n == 1 else None for n in lengths]
+        if told := self.sizes.declared_for(name):
+            self._declare(name, kind, told[1], found)
+        return tuple(size or self.builder.variable() for size in found)
+
+    def _declare(self, name: str, kind: Kind, sizes: tuple[str, ...], found: list[str | None]) -> None:
+        """Put declared sizes where they belong: of blocks the rows, and the columns of one block."""
+        if kind == "vector" and len(sizes) > 1:
+            self.refuse(f"{name} is declared with {len(sizes)} sizes and used element by element", "give it one size")
+        for axis, size in zip((0, 2) if kind == "blocks" else (0, 1), sizes, strict=False):
+            found[axis] = size
 
     def _check_group(self, name: str) -> None:
         """A group is one parameter, or has members: never both."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -57,10 +57,12 @@ def lower(graph: Graph) -> Lowered:
     """The primitive form of a cell's graph."""
     primitive, places, norms = _expand(graph.nodes)
     ends = {name: places[node] for name, node in graph.results.items()}
-    prologue, step, vectors = _hoist_parameters(primitive, ends.values())
+    constants = {c.name for c in graph.constants}
+    prologue, step, vectors = _hoist_parameters(primitive, ends.values(), constants)
     used = live(step, ends.values())
     norms = [norm for norm in norms if used[norm.scale]]
-    merger = Merger(step, [*ends.values(), *(out for norm in norms for out in norm.outs)])
+    made = constants | {p.name for p in graph.parameters if p.kind == "blocks"}
+    merger = Merger(step, [*ends.values(), *(out for norm in norms for out in norm.outs)], made)
     merged = merger.run()
     norms = [norm.moved(merged) for norm in norms]
     results = {name: merged[node] for name, node in ends.items()}
@@ -129,15 +131,15 @@ def total_of(builder: Builder, vectors: Sequence[int]) -> int:
 
 
 def _hoist_parameters(
-    nodes: Sequence[Node], results: Iterable[int]
+    nodes: Sequence[Node], results: Iterable[int], constants: Container[str]
 ) -> tuple[tuple[Node, ...], tuple[Node, ...], tuple[DerivedVector, ...]]:
-    """Split off what depends on parameters only: (prologue, step, derived vectors that join them)."""
-    moves: list[bool] = []  # computed, from parameters alone
+    """Split off what depends on parameters only, and constants: (prologue, step, derived vectors that join them)."""
+    moves: list[bool] = []  # computed from parameters alone, or constant
     still: list[bool] = []  # the same at every step
     for node in nodes:
         still.append(node.op not in ("input", "state") and all(still[arg] for arg in node.args))
         computed = bool(node.args) and any(moves[arg] or nodes[arg].op == "vector" for arg in node.args)
-        moves.append(still[-1] and computed)
+        moves.append(still[-1] and (computed or (node.op == "vector" and node.value in constants)))
     read = {arg for index, node in enumerate(nodes) if not still[index] for arg in node.args} | set(results)
     frontier = [index for index in sorted(read) if moves[index]]
     prologue, places = only(nodes, live(nodes, frontier))

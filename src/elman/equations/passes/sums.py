@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
-from elman.equations.graph import PRODUCTS, Node, live
+from elman.equations.graph import PRODUCTS, Node, Value, live
 from elman.equations.graph.builder import Builder
 
 Term = tuple[int, int]  # sign, node
@@ -70,10 +70,15 @@ def source_rank(nodes: Sequence[Node], product: int) -> int:
 
 
 class Merger:
-    """Rebuilds the nodes with every sum in its canonical order and products of one source made one."""
+    """Rebuilds the nodes with every sum in its canonical order and products of one source made one.
 
-    def __init__(self, nodes: Sequence[Node], results: Sequence[int]) -> None:
+    Matrices `made` elsewhere, constants and those of blocks, are never multiplied by as they are: derived ones stand
+    for them.
+    """
+
+    def __init__(self, nodes: Sequence[Node], results: Sequence[int], made: Container[str] = ()) -> None:
         self.nodes = nodes
+        self.made = made
         self.uses = count_live_uses(nodes, results)
         self.builder = Builder()
         self.matrices: dict[tuple[tuple[int, str, bool], ...], DerivedMatrix] = {}
@@ -88,7 +93,8 @@ class Merger:
                 places.append(self._sum(node.size, terms, products, places))
             else:
                 args = tuple(places[arg] for arg in node.args)
-                places.append(self.builder.add(node.op, *args, value=node.value, size=node.size))
+                op, value = self._factor(index) if node.op in PRODUCTS else (node.op, node.value)
+                places.append(self.builder.add(op, *args, value=value, size=node.size))
         return places
 
     def _is_merged(self, index: int, size: str) -> bool:
@@ -117,12 +123,18 @@ class Merger:
         return total
 
     def _product(self, source: int, group: list[Term], places: list[int]) -> int:
-        terms = tuple((sign, str(self.nodes[n].value), self.nodes[n].op == "product_t") for sign, n in group)
         first = self.nodes[group[0][1]]
-        op, value = first.op, str(first.value)
-        if terms != ((1, value, op == "product_t"),):
-            if terms not in self.matrices:
-                shape = (first.size, self.nodes[source].size)
-                self.matrices[terms] = DerivedMatrix(f"%M{len(self.matrices)}", shape, terms)
-            op, value = "product", self.matrices[terms].name
+        op, value = self._factor(*(n for _, n in group), signs=tuple(sign for sign, _ in group))
         return self.builder.add(op, places[source], value=value, size=first.size)
+
+    def _factor(self, *products: int, signs: tuple[int, ...] = (1,)) -> tuple[str, Value]:
+        """One product for several of one source: its operation and its matrix, derived where it is no parameter."""
+        nodes = [self.nodes[n] for n in products]
+        first = nodes[0]
+        terms = tuple((s, str(n.value), n.op == "product_t") for s, n in zip(signs, nodes, strict=True))
+        if signs == (1,) and first.value not in self.made:
+            return first.op, first.value
+        if terms not in self.matrices:
+            shape = (first.size, self.nodes[first.args[0]].size)
+            self.matrices[terms] = DerivedMatrix(f"%M{len(self.matrices)}", shape, terms)
+        return "product", self.matrices[terms].name
