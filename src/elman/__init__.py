@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         where,
     )
     from elman.errors import ElmanError, EquationError
-    from elman.nn import accelerate
+    from elman.nn import accelerate, accelerated, restore
     from elman.runtime import load
 
 __version__ = "0.1.0"
@@ -56,6 +56,7 @@ __all__ = [
     "EquationError",
     "abs",
     "accelerate",
+    "accelerated",
     "baselines",
     "bench",
     "block_diagonal",
@@ -80,6 +81,7 @@ __all__ = [
     "models",
     "nn",
     "relu",
+    "restore",
     "runtime",
     "sequences",
     "sigmoid",
@@ -97,6 +99,7 @@ _HOME = {
     "EquationError": "elman.errors",
     "abs": "elman.equations",
     "accelerate": "elman.nn",
+    "accelerated": "elman.nn",
     "block_diagonal": "elman.equations",
     "cell": "elman.equations",
     "exp": "elman.equations",
@@ -106,6 +109,7 @@ _HOME = {
     "maximum": "elman.equations",
     "minimum": "elman.equations",
     "relu": "elman.equations",
+    "restore": "elman.nn",
     "sigmoid": "elman.equations",
     "softplus": "elman.equations",
     "sqrt": "elman.equations",

@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import elman
 import elman.nn
+from elman.errors import ConfigError, DtypeError
 from tests.nn.layers import KINDS, OURS, assert_same
 
 T, B, D, H = 5, 2, 3, 4
@@ -96,21 +97,16 @@ class TestLeftAlone:
         report = elman.accelerate(model)
         assert report.changed == ()
         assert report.left == (("layer", reason),)
-        assert str(report) == f"layer: left alone, {reason}"
+        assert str(report) == f"layer: {reason}"
         assert type(model["layer"]) is kind
         if input is not None:
             model["layer"](input)
 
-    def test_subclasses(self) -> None:
-        class MyLSTM(torch.nn.LSTM):
-            pass
-
-        self.check(MyLSTM(D, H), "MyLSTM is a class of its own", torch.randn(T, B, D))
-
     def test_parametrised(self) -> None:
         layer = torch.nn.LSTM(D, H)
         weight_norm(layer, "weight_hh_l0")
-        self.check(layer, "its parameters are parametrised", torch.randn(T, B, D))
+        name = "torch.nn.utils.parametrize.ParametrizedLSTM"
+        self.check(layer, f"{name} left alone, its parameters are parametrised", torch.randn(T, B, D))
 
     @pytest.mark.filterwarnings("ignore:torch.ao.quantization:DeprecationWarning")
     @pytest.mark.filterwarnings("ignore:torch.quantize_per:UserWarning")
@@ -118,24 +114,54 @@ class TestLeftAlone:
         if torch.backends.quantized.engine == "none":
             pytest.skip("torch has no engine for quantised layers here")
         model = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(torch.nn.LSTM(D, H)), {torch.nn.LSTM})
-        self.check(model[0], "it is quantised", torch.randn(T, B, D))
+        name = "torch.ao.nn.quantized.dynamic.modules.rnn.LSTM"
+        self.check(model[0], f"{name} left alone, it is quantised", torch.randn(T, B, D))
 
     def test_half_precision(self) -> None:
-        self.check(torch.nn.LSTM(D, H).half(), "its element type is torch.float16")
+        self.check(torch.nn.LSTM(D, H).half(), "torch.nn.LSTM left alone, its element type is torch.float16")
 
     def test_other_devices(self) -> None:
-        self.check(torch.nn.LSTM(D, H, device="meta"), "it is on meta")
+        self.check(torch.nn.LSTM(D, H, device="meta"), "torch.nn.LSTM left alone, it is on meta")
 
     def test_a_replaced_forward(self) -> None:
         layer = torch.nn.LSTM(D, H)
         layer.forward = lambda x: x  # type: ignore[method-assign, assignment]
-        self.check(layer, "its forward has been replaced")
+        self.check(layer, "torch.nn.LSTM left alone, its forward has been replaced")
+
+    def test_an_attribute_that_ours_means_otherwise(self) -> None:
+        layer = torch.nn.LSTM(D, H)
+        layer.checkpoint = "weights.pt"
+        self.check(layer, "torch.nn.LSTM left alone, it has 'checkpoint' of its own", torch.randn(T, B, D))
 
     @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
     def test_scripted(self) -> None:
-        self.check(torch.jit.script(torch.nn.GRU(D, H)), "it is scripted")
+        name = "torch.jit._script.RecursiveScriptModule"
+        self.check(torch.jit.script(torch.nn.GRU(D, H)), f"{name} left alone, it is scripted")
+
+
+@pytest.mark.parametrize(("verb", "change"), [("accelerate", elman.accelerate), ("restore", elman.restore)])
+class TestRefused:
+    @pytest.mark.parametrize(("model", "got"), [(None, "None"), ([torch.nn.LSTM], r"\[<class"), ("lstm", "'lstm'")])
+    def test_what_is_no_module(self, verb: str, change: Any, model: Any, got: str) -> None:
+        with pytest.raises(DtypeError, match=rf"elman.{verb}: a torch.nn.Module expected, got {got}"):
+            change(model)
+
+    def test_a_compiled_model(self, verb: str, change: Any) -> None:
+        model = torch.nn.ModuleDict({"inner": torch.compile(torch.nn.GRU(D, H))})
+        with pytest.raises(ConfigError, match=rf"elman.{verb}: the model is compiled; {verb} it before torch.compile"):
+            change(model)
+        in_place = torch.nn.GRU(D, H)
+        in_place.compile()
+        with pytest.raises(ConfigError, match=r"the model is compiled"):
+            change(in_place)
+        assert type(model["inner"]._orig_mod) is type(in_place) is torch.nn.GRU
+
+    @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+    def test_a_scripted_model(self, verb: str, change: Any) -> None:
+        with pytest.raises(ConfigError, match=rf"elman.{verb}: the model is scripted, and .*; {verb} the one it"):
+            change(torch.jit.script(torch.nn.GRU(D, H)))
 
 
 def test_other_layers_are_not_mentioned() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(D, H), torch.nn.LSTMCell(H, H), elman.nn.Recurrent("gru", H, H))
+    model = torch.nn.Sequential(torch.nn.Linear(D, H), elman.nn.Recurrent("gru", H, H))
     assert str(elman.accelerate(model)) == "no recurrent layers found"

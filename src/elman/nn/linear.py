@@ -7,15 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx import Proxy
 
 from elman.kernels import Precision, Weight, linear_for
 from elman.nn._library import operation
 from elman.nn._memory import address, held_by, in_one_piece, in_rows, readable, rows_of
+from elman.nn._standin import StandIn, traced
 from elman.nn.paths.choice import Path, back_by_reference, choose_path
 from elman.nn.plans import DENSE, bind
 
 
-class Linear(torch.nn.Linear):
+class Linear(StandIn, torch.nn.Linear):
     """`torch.nn.Linear` on the kernels' tiles: same arguments, same weights, same results to rounding.
 
     Each element of the output is one chain of fused multiply-adds, the bias first, then the products in ascending
@@ -30,6 +32,8 @@ class Linear(torch.nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """As torch's layer: [..., in_features] to [..., out_features]."""
+        if isinstance(input, Proxy):
+            return traced(self, input)
         return linear(input, self.weight, self.bias)
 
 

@@ -17,6 +17,7 @@ from elman.cells.sizes import check_sizes, sizes_of
 from elman.equations import Cell, Graph
 from elman.errors import ConfigError, DtypeError, ShapeError
 from elman.nn._fingerprint import EXTRA_STATE, check_fingerprint, fingerprint
+from elman.nn._standin import OwnLayer, is_traced, traced
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
 from elman.nn.paths.checkpoint import read_checkpoint
 from elman.nn.paths.choice import Path, check_precision, choose_path
@@ -25,7 +26,7 @@ from elman.nn.stack import Direction, run_stack
 from elman.state import State
 
 
-class Recurrent(torch.nn.Module):
+class Recurrent(OwnLayer):
     """Recurrent layers of a cell, built in or your own, on the fused kernels.
 
     Args:
@@ -161,6 +162,8 @@ class Recurrent(torch.nn.Module):
         Raises:
             ShapeError, DtypeError: input or state do not fit the layer.
         """
+        if is_traced(input):
+            return traced(self, input, state)  # type: ignore[no-any-return]
         batch, initial, layers = self._read(input, state)
         output, finals = run_stack(
             batch,

@@ -12,12 +12,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch._C._dynamo.eval_frame import get_eval_frame_callback
+from torch.fx import Proxy
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import PackedSequence
 
 from elman import cells
 from elman.errors import DtypeError, ShapeError
 from elman.interchange.torch import Arrays, names, to_cell, torch_layout
+from elman.nn._standin import RecurrentStandIn, traced
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
 from elman.nn.paths.checkpoint import read_checkpoint
 from elman.nn.paths.choice import Path, check_precision, choose_path, differentiating
@@ -26,7 +28,7 @@ from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged
 
 
-class _Fused(torch.nn.RNNBase):
+class _Fused(RecurrentStandIn, torch.nn.RNNBase):
     """What the three layers share."""
 
     checkpoint: int | str | None = None  # of layers that `accelerate` changed, too
@@ -60,6 +62,8 @@ class _Fused(torch.nn.RNNBase):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """As torch's layer of the same name; the input may be integer tokens or a `Ragged` besides."""
+        if isinstance(input, Proxy):
+            return traced(self, input, hx)
         if torch.compiler.is_dynamo_compiling() or get_eval_frame_callback() is None:
             return self._run(input, hx)
         # Dynamo has refused to trace a torch.nn.RNNBase, and would compile what this calls function by function.
