@@ -1,7 +1,7 @@
 """Torch modules over the kernels.
 
-`Recurrent` for any cell; `LSTM`, `GRU`, `RNN` and `Linear` in place of torch's; `LinearCrossEntropy`; `accelerate`,
-`accelerated` and `restore`.
+`Recurrent` for any cell; `LSTM`, `GRU`, `RNN`, `LSTMCell`, `GRUCell`, `RNNCell` and `Linear` in place of torch's;
+`LinearCrossEntropy`; `accelerate`, `accelerated` and `restore`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from elman.nn.cross_entropy import LinearCrossEntropy
 from elman.nn.linear import Linear
 from elman.nn.paths.choice import Path
 from elman.nn.recurrent import Recurrent
+from elman.nn.torch_cells import GRUCell, LSTMCell, RNNCell
 from elman.nn.torch_layers import GRU, LSTM, RNN
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "Linear", "LinearCrossEntropy", "Path", "Recurrent", "Report", "accelerate",
-    "accelerated", "functional", "restore",
+    "GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "Linear", "LinearCrossEntropy", "Path", "RNNCell", "Recurrent",
+    "Report", "accelerate", "accelerated", "functional", "restore",
 ]  # fmt: skip

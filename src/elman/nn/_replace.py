@@ -16,12 +16,16 @@ from torch.nn.utils.parametrize import is_parametrized
 from elman.nn._standin import StandIn, class_name
 from elman.nn.linear import Linear
 from elman.nn.paths.choice import FUSED_DTYPES
+from elman.nn.torch_cells import GRUCell, LSTMCell, RNNCell
 from elman.nn.torch_layers import GRU, LSTM, RNN
 
 REPLACEMENTS: dict[type[torch.nn.Module], type[StandIn]] = {
     torch.nn.LSTM: LSTM,
     torch.nn.GRU: GRU,
     torch.nn.RNN: RNN,
+    torch.nn.LSTMCell: LSTMCell,
+    torch.nn.GRUCell: GRUCell,
+    torch.nn.RNNCell: RNNCell,
 }
 RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
 _NAMES = frozenset(kind.__name__ for kind in REPLACEMENTS)

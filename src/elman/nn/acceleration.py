@@ -35,10 +35,11 @@ class Report:
 def accelerate(model: torch.nn.Module) -> Report:
     """Let the recurrent layers of `model` run on the fused kernels: a change of class, and nothing else.
 
-    These are `torch.nn.LSTM`, `GRU`, `RNN`, and classes derived from them whose forward ends in `super().forward`;
-    weights, hooks and names stay as they are. Layers on other devices or of other element types, parametrised,
-    quantised and scripted ones are left alone and reported. A second call finds nothing left to do. Linear layers do
-    not change: with few rows `elman.nn.Linear` is slower than torch's, and how many will come is not known here.
+    These are `torch.nn.LSTM`, `GRU`, `RNN`, `LSTMCell`, `GRUCell`, `RNNCell`, and classes derived from them whose
+    forward ends in `super().forward`; weights, hooks and names stay as they are. Layers on other devices or of other
+    element types, parametrised, quantised and scripted ones are left alone and reported. A second call finds nothing
+    left to do. Linear layers do not change: with few rows `elman.nn.Linear` is slower than torch's, and how many will
+    come is not known here.
 
     Raises:
         DtypeError: `model` is no torch.nn.Module.

@@ -13,17 +13,14 @@ import torch
 from torch import Tensor
 from torch._C._dynamo.eval_frame import get_eval_frame_callback
 from torch.fx import Proxy
-from torch.nn.functional import pad
 from torch.nn.utils.rnn import PackedSequence
 
-from elman import cells
 from elman.errors import DtypeError, ShapeError
-from elman.interchange.torch import Arrays, names, to_cell, torch_layout
 from elman.nn._standin import RecurrentStandIn, traced
+from elman.nn._torch_weights import torch_direction
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
 from elman.nn.paths.checkpoint import read_checkpoint
 from elman.nn.paths.choice import Path, check_precision, choose_path, differentiating
-from elman.nn.sized import SizedCell
 from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged
 
@@ -45,11 +42,7 @@ class _Fused(RecurrentStandIn, torch.nn.RNNBase):
 
     def _direction(self, input_size: int, tensors: Sequence[Tensor]) -> Direction:
         """The cell of one direction, and its weights from torch's."""
-        projected = self.proj_size > 0
-        layout = torch_layout(self.mode, projected)
-        given = dict(zip(names(self.bias, projected), tensors, strict=True))
-        sized = _sized(layout.cell, input_size, self.hidden_size, self.proj_size)
-        return sized, list(to_cell(layout, given, self.hidden_size, TENSORS).values())
+        return torch_direction(self.mode, (input_size, self.hidden_size, self.proj_size), self.bias, tensors)
 
     def extra_repr(self) -> str:
         """Torch's, and `checkpoint` and `precision` where they are set."""
@@ -161,21 +154,6 @@ def _kinds(hx: Any) -> str:
     if isinstance(hx, (tuple, list)):
         return f"a {type(hx).__name__} of {', '.join(type(item).__name__ for item in hx) or 'nothing'}"
     return type(hx).__name__
-
-
-_SIZED: dict[tuple[str, int, int, int], SizedCell] = {}
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _sized(cell: str, input_size: int, hidden_size: int, proj_size: int = 0) -> SizedCell:
-    key = (cell, input_size, hidden_size, proj_size)
-    if key not in _SIZED:
-        sizes = {"D": input_size, "H": hidden_size} | ({"P": proj_size} if proj_size else {})
-        _SIZED[key] = SizedCell.of(cells.get(cell).graph, sizes)
-    return _SIZED[key]
-
-
-TENSORS = Arrays(lambda like, rows: like.new_zeros(rows), lambda vector, rows: pad(vector, (0, rows)))
 
 
 class LSTM(_Fused, torch.nn.LSTM):
