@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -33,12 +33,33 @@ class _Draft:
     count: int = 0
     code: list[Instruction] = field(default_factory=list)
     last: dict[int, int] = field(default_factory=dict)  # where each value is read for the last time
+    age: dict[int, int] = field(default_factory=dict)  # the order in which values came to registers
+    held: int = 0
+    fresh: list[int] = field(default_factory=list)  # those that came since registers were last given back
 
     def take(self) -> int:
         if self.free:
             return self.free.pop()
         self.count += 1
         return self.count - 1
+
+    def hold(self, index: int, register: int) -> None:
+        """Note that a value is in a register."""
+        if index not in self.registers:
+            self.age[index] = self.held = self.held + 1
+            self.fresh.append(index)
+        self.registers[index] = register
+
+    def release(self, position: int, read: Iterable[int], waiting: Container[int]) -> None:
+        """Give back the registers of values that no later position reads; `read` are those read here for the last time.
+
+        Chains that are `waiting` for their turn keep theirs.
+        """
+        values = {v for v in (*read, *self.fresh) if v in self.registers and v not in waiting}
+        for value in sorted(values, key=self.age.__getitem__):
+            if self.last.get(value, position) <= position:
+                self.free.append(self.registers.pop(value))
+        self.fresh = []
 
     def write(self, op: str, *args: int) -> int:
         """Append an instruction that makes a value; its register."""
@@ -56,13 +77,14 @@ class _Compiler:
             self.stores.setdefault(self._storable(index, array), []).append(array)
         self.schedule = Schedule(self.nodes, self.leaves, self.stores)
         self.arrays: dict[Array, int] = {}
+        self.places: list[Array] = []
         self.matrices: dict[Matrix, int] = {}
         self.homes: dict[int, int] = {}
 
     def run(self) -> Program:
         self._give_homes()
-        phases = tuple(self._phase(key) for key in self.schedule.phases())
-        return Program(tuple(self.arrays), tuple(self.matrices), phases)
+        phases = tuple(self._phase(key, nodes) for key, nodes in self.schedule.phases())
+        return Program(tuple(self.places), tuple(self.matrices), phases)
 
     def _storable(self, index: int, array: Array) -> int:
         """The node to store: a copy of what lies in memory, and of a sum, which goes to one place only."""
@@ -74,7 +96,10 @@ class _Compiler:
         return index
 
     def _array(self, array: Array) -> int:
-        return self.arrays.setdefault(array, len(self.arrays))
+        if array not in self.arrays:
+            self.arrays[array] = len(self.places)
+            self.places.append(array)
+        return self.arrays[array]
 
     def _give_homes(self) -> None:
         """Choose the memory of every value that is stored, or that a later phase or a product reads."""
@@ -116,15 +141,15 @@ class _Compiler:
         rows = {n for n in operands if self.nodes[n].op != "vector" and self.nodes[n].size != SCALAR}
         return len(rows) <= 1 and all(n in self.homes or self.schedule.is_leaf(n) for n in rows)
 
-    def _phase(self, key: Key) -> Phase:
+    def _phase(self, key: Key, mine: Sequence[int]) -> Phase:
         schedule = self.schedule
-        mine = [i for i in schedule.order if not schedule.is_leaf(i) and schedule.key(i) == key]
         read = {n for i in mine for n in schedule.read(i)}
         mine = [i for i in mine if i in read or i in self.homes or i in self.stores]
         chained = [i for i in mine if i in schedule.chains]
         starts = [schedule.chains[i].start for i in chained]
         draft = _Draft(key[1])
-        draft.registers = {index: draft.take() for index in chained}
+        for index in chained:
+            draft.hold(index, draft.take())
         self._write(draft, mine)
         return Phase(
             key[1],
@@ -154,12 +179,14 @@ class _Compiler:
     def _write(self, draft: _Draft, mine: Sequence[int]) -> None:
         """Write a phase's code; a register is free again after the last use of its value."""
         draft.last = {arg: position for position, index in enumerate(mine) for arg in self.schedule.read(index)}
-        chains = set(draft.registers)  # filled before the code, whether their turn has come or not
+        over: dict[int, list[int]] = {}
+        for value, position in draft.last.items():
+            over.setdefault(position, []).append(value)
+        waiting = set(draft.registers)  # chains are filled before the code, whether their turn has come or not
         for position, index in enumerate(mine):
             self._compute(draft, index)
-            chains.discard(index)
-            for value in [v for v in draft.registers if v not in chains and draft.last.get(v, position) <= position]:
-                draft.free.append(draft.registers.pop(value))
+            waiting.discard(index)
+            draft.release(position, (index, *over.get(position, ())), waiting)
 
     def _operand(self, draft: _Draft, index: int) -> int:
         """Where a value is to be read: its register, its memory, or a register in which it is made again."""
@@ -171,7 +198,7 @@ class _Compiler:
         if node.op in ("constant", "count"):
             return memory(self._array(Array(repr(node.value), Role.CONSTANT, SCALAR, cast(Number, node.value))))
         args = [self._operand(draft, arg) for arg in self.schedule.operands(index)]
-        draft.registers[index] = draft.write(OPERATIONS[node.op].code, *args)
+        draft.hold(index, draft.write(OPERATIONS[node.op].code, *args))
         return draft.registers[index]
 
     def _compute(self, draft: _Draft, index: int) -> None:
@@ -184,7 +211,7 @@ class _Compiler:
         elif chain:
             for (sign, _), arg in zip(chain.rest, args, strict=True):
                 register = draft.registers[index]
-                draft.registers[index] = draft.write("add" if sign > 0 else "sub", register, arg)
+                draft.hold(index, draft.write("add" if sign > 0 else "sub", register, arg))
                 draft.free.append(register)
         elif homes and node.op == "mul" and index not in draft.last and all(a.role is Role.SUMMED for a in homes):
             totals = [memory(self.arrays[array]) for array in homes]
@@ -194,7 +221,7 @@ class _Compiler:
             if homes and homes[0].role is not Role.SUMMED:
                 draft.code.append(Instruction(OPERATIONS[node.op].code, memory(self.arrays[homes.pop(0)]), args))
             else:
-                draft.registers[index] = draft.write(OPERATIONS[node.op].code, *args)
+                draft.hold(index, draft.write(OPERATIONS[node.op].code, *args))
         self._store(draft, index, homes)
 
     def _store(self, draft: _Draft, index: int, arrays: Sequence[Array]) -> None:
@@ -210,5 +237,5 @@ class _Compiler:
         """Where a value is stored when it is made: its home, which may be scratch, and wherever it is asked for."""
         if self.nodes[index].op == "sum":
             return []
-        homes = [array for array, place in self.arrays.items() if self.homes.get(index) == place]
+        homes = [self.places[self.homes[index]]] if index in self.homes else []
         return sorted(dict.fromkeys(homes + self.stores.get(index, [])), key=lambda array: array.role is Role.SUMMED)

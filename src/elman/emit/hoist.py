@@ -20,6 +20,7 @@ def split_inputs(program: Program) -> tuple[Program, Program] | None:
     phases: list[Phase] = []
     for number, phase in enumerate(program.phases):
         early = [link for link in phase.links if arrays[link.source].role is Role.INPUT]
+        late = tuple(link for link in phase.links if arrays[link.source].role is not Role.INPUT)
         chains = sorted({chain for link in early for chain, _ in link.products})
         starts = list(phase.starts)
         stores = []
@@ -32,7 +33,7 @@ def split_inputs(program: Program) -> tuple[Program, Program] | None:
             links = tuple(Link(k.source, tuple((renamed[c], m) for c, m in k.products)) for k in early)
             begin = tuple(phase.starts[chain] for chain in chains)
             projections.append(Phase(phase.size, begin, links, tuple(stores), len(chains)))
-        phases.append(replace(phase, starts=tuple(starts), links=tuple(k for k in phase.links if k not in early)))
+        phases.append(replace(phase, starts=tuple(starts), links=late))
     if not projections:
         return None
     before, after = (Program(tuple(arrays), program.matrices, tuple(part)) for part in (projections, phases))

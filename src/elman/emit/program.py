@@ -91,7 +91,7 @@ class _Rules:
             source, chains = self._array(link.source), [chain for chain, _ in link.products]
             if link.source not in self.ready:
                 self._refuse(f"a product takes {source}, which is not written yet")
-            if not chains or len(set(chains)) < len(chains) or not set(chains) <= set(range(len(phase.starts))):
+            if not chains or len(set(chains)) < len(chains) or not 0 <= min(chains) <= max(chains) < len(phase.starts):
                 self._refuse(f"a link adds to the chains {chains} of {len(phase.starts)}: each once, one at least")
             for _, index in link.products:
                 if self._shape(index) != (phase.size, source.size):

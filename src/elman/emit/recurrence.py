@@ -12,7 +12,7 @@ from elman.emit.saving import choose_saved
 from elman.equations.graph import PRODUCTS, Graph, Node
 from elman.equations.passes.derivative import differentiate
 from elman.equations.passes.lower import Lowered, lower
-from elman.equations.passes.sums import Term, count_uses, terms_of
+from elman.equations.passes.sums import Term, count_uses, sum_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ class _Emitter:
         self.lowered = lower(graph)
         self.derivative = differentiate(self.lowered)
         self.nodes: list[Node] = list(self.derivative.nodes)
+        self.uses = count_uses(self.nodes, [*self.derivative.states.values(), *self.derivative.vectors.values()])
         self.split = self.derivative.forward
         self.results = {node: p for p in graph.states for name, node in self.lowered.results.items() if name == p.name}
 
@@ -129,6 +130,9 @@ class _Emitter:
 
     def _add(self, node: Node) -> int:
         self.nodes.append(node)
+        self.uses.append(0)
+        for arg in node.args:
+            self.uses[arg] += 1
         return len(self.nodes) - 1
 
     def _role(self, name: str, node: int) -> tuple[Role, str]:
@@ -172,9 +176,10 @@ class _Emitter:
         root = self.derivative.inputs.get(name)
         if root is None:
             return name, None, []
-        uses = count_uses(self.nodes, [root, *self.derivative.states.values(), *self.derivative.vectors.values()])
-        terms = terms_of(self.nodes, uses, root)
-        late = [n for sign, n in terms if sign > 0 and self.nodes[n].op in PRODUCTS and uses[n] == 1]
+        self.uses[root] += 1
+        terms = sum_at(self.nodes, self.uses, root).terms
+        late = {n: None for sign, n in terms if sign > 0 and self.nodes[n].op in PRODUCTS and self.uses[n] == 1}
+        self.uses[root] -= 1
         products = []
         for n in late:
             node = self.nodes[n]

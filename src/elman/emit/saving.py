@@ -8,7 +8,7 @@ the derivative reads; of all least cuts the one next to the derivative, which co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from elman.equations.graph import LEAVES, SCALAR, Node
@@ -79,7 +79,10 @@ Place = tuple[int, str] | str
 
 
 class _Network:
-    """Pipes with capacities; the largest flow fills the least cut (Ford & Fulkerson 1956, by shortest paths)."""
+    """Pipes with capacities; the largest flow fills the least cut.
+
+    Reference: Dinic 1970, by layers of equal distance: as many rounds as there are lengths of paths, which are few.
+    """
 
     def __init__(self) -> None:
         self.room: dict[Place, dict[Place, int]] = {}
@@ -92,36 +95,44 @@ class _Network:
         """The places behind the last of the least cuts: from which the end can still be reached."""
         if end not in self.room or begin not in self.room:
             return set()
-        while path := self._path(begin, end):
-            pipes = list(pairwise(path))
-            flow = min(self.room[a][b] for a, b in pipes)
-            for a, b in pipes:
-                self.room[a][b] -= flow
-                self.room[b][a] += flow
-        found, stack = {end}, [end]
-        while stack:
-            b = stack.pop()
+        while begin in (layers := self._layers(end)):
+            self._fill(begin, end, layers)
+        return set(layers)
+
+    def _layers(self, end: Place) -> dict[Place, int]:
+        """How far from the end each place is, over pipes with room left."""
+        distance = {end: 0}
+        queue = deque([end])
+        while queue:
+            b = queue.popleft()
             for a in self.room[b]:
-                if a not in found and self.room[a][b] > 0:
-                    found.add(a)
-                    stack.append(a)
-        return found
+                if a not in distance and self.room[a][b] > 0:
+                    distance[a] = distance[b] + 1
+                    queue.append(a)
+        return distance
 
-    def _path(self, begin: Place, end: Place) -> list[Place]:
-        """A shortest way with room left, or nothing."""
-        came: dict[Place, Place] = {begin: begin}
-        queue = deque([begin])
-        while queue and end not in came:
-            a = queue.popleft()
-            for b, room in self.room[a].items():
-                if room > 0 and b not in came:
-                    came[b] = a
-                    queue.append(b)
-        return [*_back(came, begin, end)][::-1] if end in came else []
+    def _fill(self, begin: Place, end: Place, distance: Mapping[Place, int]) -> None:
+        """Send what fits along shortest paths; a pipe that leads no further is not tried again."""
+        ways = {place: [b for b in self.room[place] if distance.get(b) == d - 1] for place, d in distance.items()}
+        path = [begin]
+        while path:
+            here = path[-1]
+            while ways[here] and self.room[here][ways[here][-1]] == 0:
+                ways[here].pop()
+            if here == end:
+                path = path[: self._send(path)]
+            elif ways[here]:
+                path.append(ways[here][-1])
+            else:
+                path.pop()
+                if path:
+                    ways[path[-1]].pop()
 
-
-def _back(came: dict[Place, Place], begin: Place, place: Place) -> Iterator[Place]:
-    yield place
-    while place != begin:
-        place = came[place]
-        yield place
+    def _send(self, path: Sequence[Place]) -> int:
+        """Send the most that a path takes; how many of its places stand before the first pipe that is full then."""
+        pipes = list(pairwise(path))
+        flow = min(self.room[a][b] for a, b in pipes)
+        for a, b in pipes:
+            self.room[a][b] -= flow
+            self.room[b][a] += flow
+        return next(k for k, (a, b) in enumerate(pipes, 1) if self.room[a][b] == 0)

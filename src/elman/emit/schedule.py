@@ -8,7 +8,7 @@ from functools import cached_property
 
 from elman.equations.graph import PRODUCTS, SCALAR, Node
 from elman.equations.graph.operations import read_args
-from elman.equations.passes.sums import Term, count_uses, source_rank, terms_of
+from elman.equations.passes.sums import Sums, Term, count_uses, source_rank
 
 Key = tuple[int, str]  # level and size of a phase
 
@@ -57,10 +57,13 @@ class Schedule:
         """The phase of a node; a sum runs over the units that it adds up."""
         return self._level[index], self._units(index)
 
-    def phases(self) -> list[Key]:
-        """All phases in order: at one level vectors come first, because scalars may be made from none of that level."""
-        found = {self.key(index) for index in self.order if not self.is_leaf(index)}
-        return sorted(found, key=lambda key: (key[0], key[1] == SCALAR, key[1]))
+    def phases(self) -> list[tuple[Key, list[int]]]:
+        """All phases in order with their nodes: vectors before scalars, which may be made from none of their level."""
+        found: dict[Key, list[int]] = {}
+        for index in self.order:
+            if not self.is_leaf(index):
+                found.setdefault(self.key(index), []).append(index)
+        return sorted(found.items(), key=lambda item: (item[0][0], item[0][1] == SCALAR, item[0][1]))
 
     def _units(self, index: int) -> str:
         node = self.nodes[index]
@@ -91,18 +94,19 @@ class Schedule:
         return [node if live[i] and not self.is_leaf(i) else bare for i, node in enumerate(self.nodes)]
 
     @cached_property
-    def _uses(self) -> list[int]:
-        return count_uses(self._closed, self._roots)
+    def _sums(self) -> Sums:
+        return Sums(self._closed, count_uses(self._closed, self._roots), negative=False)
 
     def _parts(self, index: int) -> tuple[int, ...]:
         """The nodes that `index` is made from."""
         node = self._closed[index]
-        terms = terms_of(self._closed, self._uses, index) if node.op in ("add", "sub") else []
-        products = [n for sign, n in terms if sign > 0 and self._is_inside(n, node.size)]
+        terms = found.terms if (found := self._sums.of(index)) else []
+        products = [n for sign, n in terms if sign > 0 and self._sums.is_product(n, node.size)]
         if node.op in PRODUCTS:
             self.chains[index] = Chain(None, (index,), ())
         elif products:
-            rest = [term for term in terms if term[1] not in products]
+            inside = set(products)
+            rest = [term for term in terms if term[1] not in inside]
             starts = [term for term in rest if self._is_start(term, node.size)][:1]
             for term in starts:
                 rest.remove(term)  # once: it may stand twice
@@ -111,10 +115,6 @@ class Schedule:
             self.chains[index] = Chain(start, tuple(products), tuple(rest))
             return (*self.sources(index), *self.read(index), *(n for _, n in starts))
         return self.sources(index) or self.operands(index)
-
-    def _is_inside(self, index: int, size: str) -> bool:
-        """Whether a term is a product that nothing else uses."""
-        return self._closed[index].op in PRODUCTS and self._uses[index] == 1 and self.nodes[index].size == size
 
     def _is_start(self, term: Term, size: str) -> bool:
         sign, index = term
