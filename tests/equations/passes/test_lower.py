@@ -51,8 +51,10 @@ def test_terms_that_stand_twice_stay():
 def test_products_of_one_source_become_one_matrix():
     result = lowered("    return U.a @ h - U.a.T @ h + W @ x - (U.b @ h - c), c", "x, h, c, W, U")
     terms = ((1, "U.a", False), (-1, "U.a", True), (-1, "U.b", False))
-    assert result.matrices == (DerivedMatrix("%M1", ("H", "H"), terms),)  # %M0, of the inner sum, is not needed
-    assert text(result) == "((W@x+%M1@h)+c)"
+    assert result.matrices == (
+        DerivedMatrix("%M0", ("H", "H"), terms),
+    )  # the inner sum, which is part of the outer, has none
+    assert text(result) == "((W@x+%M0@h)+c)"
 
 
 def test_a_product_that_is_used_again_is_not_merged():

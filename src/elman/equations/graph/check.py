@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -58,6 +59,7 @@ def _check_ports(graph: Graph) -> None:
 
 def _check_parameters(parameters: Sequence[Parameter], taken: set[str]) -> None:
     ranks = {"matrix": 2, "vector": 1, "blocks": 3}
+    sizes = Counter(p.group for p in parameters)
     groups = [p.group for i, p in enumerate(parameters) if i == 0 or parameters[i - 1].group != p.group]
     if len(set(groups)) < len(groups) or taken & set(groups):
         _refuse(
@@ -70,7 +72,7 @@ def _check_parameters(parameters: Sequence[Parameter], taken: set[str]) -> None:
         if len(p.shape) != ranks.get(p.kind) or not all(map(is_size, p.shape)):
             count = {1: "1 size", 2: "2 sizes", 3: "3 sizes"}.get(ranks.get(p.kind, 0))
             _refuse(f"parameter {p.name}: a {p.kind} has {count}, got {p.shape}")
-        if p.name == p.group and sum(q.group == p.group for q in parameters) > 1:
+        if p.name == p.group and sizes[p.group] > 1:
             _refuse(f"{p.group} is used whole and by member")
     tensors = {p.name.replace(".", "_") for p in parameters}
     if len(tensors) < len(parameters):

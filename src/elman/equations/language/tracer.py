@@ -66,6 +66,7 @@ class Tracer:
         self.names: dict[int, str] = {}
         self.lines: dict[int, int] = {}
         self.used: dict[str, Use] = {}
+        self.groups: dict[str, str] = {}  # the first parameter of each
 
     def frame(self) -> FrameType | None:
         """The frame of the cell's function, while it runs."""
@@ -189,15 +190,15 @@ class Tracer:
             found[axis] = size
 
     def _check_group(self, name: str) -> None:
-        """A group is one parameter, or has members: never both."""
+        """A group is one parameter, or has members: never both. Its first use says which."""
         group = name.partition(".")[0]
-        for other, use in self.used.items():
-            if other.partition(".")[0] == group and group in (name, other):
-                member = other if name == group else name
-                self.refuse(
-                    f"{group} is used whole and by member ({member}; the other use is on line {use.line})",
-                    f"give the whole a member's name too, as in {group}.{'y' if member == f'{group}.x' else 'x'}",
-                )
+        other = self.groups.setdefault(group, name)
+        if other != name and group in (name, other):
+            member = other if name == group else name
+            self.refuse(
+                f"{group} is used whole and by member ({member}; the other use is on line {self.used[other].line})",
+                f"give the whole a member's name too, as in {group}.{'y' if member == f'{group}.x' else 'x'}",
+            )
 
 
 ACTIVE: ContextVar[Tracer | None] = ContextVar("ACTIVE", default=None)

@@ -81,7 +81,7 @@ def lower(graph: Graph) -> Lowered:
 
 
 def _used(matrices: Iterable[DerivedMatrix], nodes: Sequence[Node]) -> tuple[DerivedMatrix, ...]:
-    """Without the matrices of sums that a larger sum has taken in."""
+    """Without the matrices of products that a sum has taken in."""
     names = {node.value for node in nodes if node.op in PRODUCTS}
     return tuple(matrix for matrix in matrices if matrix.name in names)
 
