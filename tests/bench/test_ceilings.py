@@ -23,9 +23,9 @@ def test_operations_are_counted_by_round_and_thread(bfloat16: bool) -> None:
 
 def test_bytes_are_counted_by_round_and_thread() -> None:
     memory = np.ones(4096 + 64, np.uint8)
-    address = memory.ctypes.data + -memory.ctypes.data % 64
-    assert _kernels.ceiling_read(address, 2048, 3, 1) == 3 * 2048
-    assert _kernels.ceiling_read(address, 2048, 3, 2) in (3 * 2048, 6 * 2048)
+    aligned = memory[-memory.ctypes.data % 64 :]
+    assert _kernels.ceiling_read(aligned, 2048, 3, 1) == 3 * 2048
+    assert _kernels.ceiling_read(aligned, 2048, 3, 2) in (3 * 2048, 6 * 2048)
 
 
 def test_rates_are_positive() -> None:

@@ -1,4 +1,4 @@
-// Prints as JSON what dispatch.h offers, and what comes of selecting each argument in turn. The tables are names only.
+// Prints as JSON what dispatch.h offers. The tables are names only.
 #include "host/dispatch.h"
 
 #include <cstdio>
@@ -24,18 +24,12 @@ TABLE(avx2)
 TABLE(avx512)
 TABLE(avx512_bf16)
 
-int main(int argc, char** argv) {
+int main() {
     std::printf("{\"available\": [");
     const char* separator = "";
     for (const elman::IsaTable* table : elman::available_isas()) {
         std::printf("%s\"%s\"", separator, table->name);
         separator = ", ";
     }
-    const std::string error = elman::isa_error();
-    std::printf("], \"error\": \"%s\", \"first\": \"%s\", \"selected\": [", error.c_str(), elman::isa().name);
-    for (int i = 1; i < argc; ++i) {
-        const std::string refused = elman::select_isa(argv[i]);
-        std::printf("%s[\"%s\", \"%s\"]", i > 1 ? ", " : "", elman::isa().name, refused.c_str());
-    }
-    std::printf("]}\n");
+    std::printf("], \"error\": \"%s\", \"default\": \"%s\"}\n", elman::isa_error().c_str(), elman::default_isa().name);
 }

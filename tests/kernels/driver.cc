@@ -1,6 +1,8 @@
 // The kernels without Python, for sanitizers: every program of programs.txt runs on heap memory of exactly the right size, on
 // every instruction set, over dense, ragged and empty sequences, with one to six threads that share lanes or steps, and must give
-// the same bits.
+// the same bits; also while another thread of the program does the same, and after memory was short. Damaged programs are refused
+// or stay inside their memory.
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -8,7 +10,9 @@
 #include <memory>
 #include <random>
 #include <sstream>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "host/dispatch.h"
@@ -64,6 +68,8 @@ struct Sequences {
     }
 };
 
+constexpr int kStarved = -1;  // in place of a number of threads
+
 template <class T>
 using Memory = std::vector<std::unique_ptr<T[]>>;
 
@@ -75,9 +81,31 @@ T* fresh(Memory<T>& memory, size_t count, std::mt19937& random) {
     return memory.back().get();
 }
 
+// Gives no memory to the calls of the worker that asks as the third.
+std::atomic<int> asked{0};
+void* starved(size_t bytes) noexcept { return ++asked == 3 ? nullptr : workspace(bytes); }
+
+// Whether all workers of a run had memory.
+template <class T>
+bool run_on(const Run<T>& run, const IsaFunctions<T>& isa, int threads) {
+    struct Context {
+        const Run<T>& run;
+        const IsaFunctions<T>& isa;
+        std::atomic<bool> done{true};
+    } context{run, isa};
+    parallel(
+        threads,
+        [](void* p, int index, int count) {
+            auto& c = *static_cast<Context*>(p);
+            if (!c.isa.run(c.run, index, count)) c.done = false;
+        },
+        &context);
+    return context.done;
+}
+
 // Runs a program once on memory drawn from a fixed seed; gives all memory after it.
 template <class T>
-std::vector<T> once(const Line& line, Precision precision, const Sequences& sequences, bool keep, int threads, bool meet = false) {
+std::vector<T> once(const IsaTable& isa, const Line& line, Precision precision, const Sequences& sequences, bool keep, int threads, bool meet = false) {
     std::mt19937 random(7);
     Memory<T> memory;
     std::vector<size_t> sizes;
@@ -85,8 +113,9 @@ std::vector<T> once(const Line& line, Precision precision, const Sequences& sequ
         sizes.push_back(count);
         return fresh(memory, count, random);
     };
-    const BoundProgram bound(line.code, line.values, precision);
+    const BoundProgram bound(isa, line.code, line.values, precision);
     const Program& program = bound.program;
+    if (bound.has_steps && !line.steps) throw std::invalid_argument("a plan is needed");  // as bind/kernel.cc has it
     const Plan plan = sequences.plan();
     const size_t steps = static_cast<size_t>(plan.steps);
     std::vector<MatrixView<T>> views;
@@ -121,36 +150,63 @@ std::vector<T> once(const Line& line, Precision precision, const Sequences& sequ
     const bool shared = meet && line.steps && bound.functions<T>().shares_steps(program, 1);
     const Run<T> run{&program, bindings.data(), recurrents.data(), befores.data(), panels.panels(),
                      line.steps ? &plan : nullptr, plan.steps, line.backward, workspace, shared ? &meeting : nullptr};
-    struct Context {
-        const Run<T>& run;
-        const IsaFunctions<T>& isa;
-    } context{run, bound.functions<T>()};
-    parallel(
-        threads,
-        [](void* p, int index, int count) {
-            const auto& c = *static_cast<Context*>(p);
-            c.isa.run(c.run, index, count);
-        },
-        &context);
+    if (threads == kStarved) {
+        Meeting other;
+        Run<T> hungry = run;
+        hungry.workspace = starved, hungry.meeting = shared ? &other : nullptr, asked = 0;
+        if (run_on(hungry, bound.functions<T>(), 4) != (asked < 3)) std::abort();
+        return {};
+    }
+    if (!run_on(run, bound.functions<T>(), threads)) std::abort();
     std::vector<T> all;
     for (size_t i = 0; i < memory.size(); ++i) all.insert(all.end(), memory[i].get(), memory[i].get() + sizes[i]);
     return all;
 }
 
 template <class T>
-void check(const Line& line, Precision precision, const char* isa) {
+void check(const Line& line, Precision precision, const IsaTable& isa) {
     for (const bool keep : {false, true})
         for (const bool one_lane : {false, true}) {
             const Sequences sequences(one_lane);
-            const std::vector<T> expected = once<T>(line, precision, sequences, keep, 1);
+            const std::vector<T> expected = once<T>(isa, line, precision, sequences, keep, 1);
+            for (const bool meet : {false, true}) once<T>(isa, line, precision, sequences, keep, kStarved, meet);
             for (const int threads : {2, 3, 5, 6}) {
-                const std::vector<T> got = once<T>(line, precision, sequences, keep, threads, threads % 3 == 0);
+                const std::vector<T> got = once<T>(isa, line, precision, sequences, keep, threads, threads % 3 == 0);
                 if (std::memcmp(got.data(), expected.data(), expected.size() * sizeof(T)) != 0) {
-                    std::fprintf(stderr, "%s on %s: %d threads give other bits than one\n", line.name.c_str(), isa, threads);
+                    std::fprintf(stderr, "%s on %s: %d threads give other bits than one\n", line.name.c_str(), isa.name, threads);
                     std::exit(1);
                 }
             }
         }
+}
+
+// Numbers of the encoding changed at random.
+template <class T>
+void check_damaged(const Line& line, Precision precision, const IsaTable& isa, std::mt19937& random) {
+    for (int turn = 0; turn < 12; ++turn) {
+        Line damaged = line;
+        for (int changes = 1 + turn % 3; changes > 0; --changes)
+            damaged.code[random() % line.code.size()] = static_cast<int64_t>(random() % 14) - 4;
+        try {
+            once<T>(isa, damaged, precision, Sequences(turn % 2), false, 2);
+        } catch (const std::invalid_argument&) {
+        }
+    }
+}
+
+// Two callers at once, of whom one at a time has the pool.
+void check_callers(const std::vector<Line>& lines, const IsaTable& isa) {
+    std::vector<std::thread> callers;
+    for (size_t caller = 0; caller < 2; ++caller)
+        callers.emplace_back([&, caller] {
+            for (size_t i = caller; i < lines.size(); i += 7) {
+                const Sequences sequences(i % 2);
+                const std::vector<float> expected = once<float>(isa, lines[i], Precision::kFloat32, sequences, true, 1);
+                for (int turn = 0; turn < 3; ++turn)
+                    if (once<float>(isa, lines[i], Precision::kFloat32, sequences, true, 3, turn == 2) != expected) std::abort();
+            }
+        });
+    for (std::thread& caller : callers) caller.join();
 }
 
 // The sums over steps, once with a size that fills no vector.
@@ -169,7 +225,7 @@ void check_sums(const IsaFunctions<T>& isa) {
     const OuterPart<T> parts[] = {{d, size, size, out.data(), depth, 1}, {d, size, size, turned.data(), 1, size}};
     const Outer<T> task{parts, 2, source.data(), rows.data(), positions, depth, workspace};
     for (int index = 0; index < 3; ++index) {
-        isa.outer(task, index, 3);
+        if (!isa.outer(task, index, 3)) std::abort();
         isa.column_sum({d, size, positions, size, column.data()}, index, 3);
         isa.token_sum({d, size, tokens.data(), positions, size, table.data(), size}, index, 3);
     }
@@ -203,11 +259,14 @@ int main(int argc, char** argv) {
     const std::vector<Line> lines = read(argc > 1 ? argv[1] : "tests/kernels/programs.txt");
     if (lines.empty()) return std::fprintf(stderr, "no programs; run this from the project's folder\n"), 1;
     for (const IsaTable* table : available_isas()) {
-        select_isa(table->name);
+        std::mt19937 random(7);
+        check_callers(lines, *table);
         for (const Line& line : lines) {
-            check<float>(line, Precision::kFloat32, table->name);
-            check<double>(line, Precision::kFloat64, table->name);
-            check<float>(line, Precision::kBfloat16, table->name);
+            check_damaged<float>(line, Precision::kFloat32, *table, random);
+            check_damaged<double>(line, Precision::kFloat64, *table, random);
+            check<float>(line, Precision::kFloat32, *table);
+            check<double>(line, Precision::kFloat64, *table);
+            check<float>(line, Precision::kBfloat16, *table);
         }
         check_sums(table->f32);
         check_sums(table->bf16);

@@ -13,6 +13,7 @@ from elman.errors import KernelError
 from elman.kernels import Precision, Rows, available_isas, forced_isa
 from elman.kernels.bound import BoundKernel
 from elman.kernels.encode import check_table
+from elman.kernels.instruction_sets import isa_in_use
 from tests.tolerances import assert_close
 
 ROWS, UNITS = 3, 67
@@ -25,7 +26,7 @@ def run(name: str, operands: list[np.ndarray], precision: Precision) -> np.ndarr
     arrays = [Array(f"v{k}", Role.INPUT, "1" if v.shape[1] == 1 else "H") for k, v in enumerate(operands)]
     code = Instruction(name, memory(len(arrays)), tuple(memory(k) for k in range(len(arrays))))
     program = Program((*arrays, Array("y", Role.OUTPUT, size)), (), (Phase("H", (), (), (code,), 0),))
-    kernel = BoundKernel(program, {"H": UNITS}, (), (), precision)
+    kernel = BoundKernel(isa_in_use(), program, {"H": UNITS}, (), (), precision)
     result = np.full((ROWS, 1 if size == "1" else UNITS), np.nan, operands[0].dtype)
     places = {a: Rows(v.ctypes.data, v.shape[1]) for a, v in zip(program.arrays, [*operands, result], strict=True)}
     kernel.run(kernel.pack({}), places, None, ROWS, 1)

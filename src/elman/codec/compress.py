@@ -138,7 +138,8 @@ def decompress(model: Model, data: bytes, source: str, progress: Progress | None
     try:
         rest = unknown.unpack(next(frames), header.tokens, header.size)
         with forced_isa(header.isa):
-            tokens = _decoded(_Predictor(model, header.streams), frames, header, progress)
+            predictor = _Predictor(model, header.streams)
+        tokens = _decoded(predictor, frames, header, progress)
         restored = unknown.join(tokens, rest, vocabulary)
     except (ValueError, MemoryError, DataError, FormatError) as error:
         raise FormatError(f"{source}: the archive is damaged: {error}") from None

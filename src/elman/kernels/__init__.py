@@ -8,16 +8,18 @@ from contextlib import contextmanager
 
 from elman.errors import KernelError
 from elman.kernels import _kernels
-from elman.kernels._kernels import Plan, available_isas, isa, team
+from elman.kernels._kernels import Plan, team
 from elman.kernels.bound import BoundKernel, Forward, Held, Packed
 from elman.kernels.engine import Engine, engine_for
+from elman.kernels.instruction_sets import available_isas, forced_isa, isa
 from elman.kernels.linear import Linear, linear_for
-from elman.kernels.memory import Block, Rows, StateMemory, Weight
+from elman.kernels.memory import Block, Rows, StateMemory, Targets, Weight
 from elman.kernels.precision import Precision
 
 __all__ = [
     "Block", "BoundKernel", "Engine", "Forward", "Held", "Linear", "Packed", "Plan", "Precision", "Rows", "StateMemory",
-    "Weight", "available_isas", "default_threads", "engine_for", "forced_isa", "isa", "linear_for", "poisoned", "team",
+    "Targets", "Weight", "available_isas", "default_threads", "engine_for", "forced_isa", "isa", "linear_for",
+    "poisoned", "team",
 ]  # fmt: skip
 
 if _kernels.isa_error():
@@ -32,19 +34,6 @@ def default_threads() -> int:
             f"ELMAN_NUM_THREADS must be a positive whole number, got {os.environ.get('ELMAN_NUM_THREADS')!r}"
         )
     return count
-
-
-@contextmanager
-def forced_isa(name: str) -> Iterator[None]:
-    """Use one instruction set, of `available_isas()`, inside a block. Raises KernelError for others."""
-    before = isa()
-    problem = _kernels.select_isa(name)
-    if problem:
-        raise KernelError(problem)
-    try:
-        yield
-    finally:
-        _kernels.select_isa(before)
 
 
 @contextmanager

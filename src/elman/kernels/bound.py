@@ -1,4 +1,4 @@
-"""A program bound to sizes, on the instruction set in use."""
+"""A program bound to sizes and an instruction set."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cached_property
 
 from elman.emit import Array, Matrix, Program, Role
 from elman.equations import Port
-from elman.kernels._kernels import Kernel, Panels, Plan
-from elman.kernels.encode import encode
+from elman.kernels._kernels import Isa, Kernel, Panels, Plan
+from elman.kernels.encode import ROW, SUMMED, VECTOR, encode, kind_of
 from elman.kernels.memory import Block, Rows, StateMemory, Weight
 from elman.kernels.precision import Precision
 
@@ -19,16 +19,17 @@ NOWHERE = StateMemory()
 
 @dataclass(frozen=True)
 class Packed:
-    """Panels of one kernel, and where its vectors lie."""
+    """Panels of one kernel, and where its vectors lie, in the program's order."""
 
     panels: Panels
-    vectors: Mapping[str, int]
+    vectors: Sequence[Rows]
 
 
 @dataclass(frozen=True, eq=False)
 class BoundKernel:
     """One program bound to sizes."""
 
+    isa: Isa
     program: Program
     sizes: Mapping[str, int]
     recurrents: tuple[Port, ...]
@@ -38,7 +39,8 @@ class BoundKernel:
 
     def __post_init__(self) -> None:
         code, values = encode(self.program, self.sizes, self.recurrents, self.befores)
-        object.__setattr__(self, "_kernel", Kernel(code, values, self.precision))
+        names = [f"{array.name} ({array.role.value}, {array.size})" for array in self.program.arrays]
+        object.__setattr__(self, "_kernel", Kernel(self.isa, code, values, names, self.precision))
 
     def pack(self, weights: Mapping[str, Weight], threads: int = 1) -> Packed:
         """Copy the matrices into the order in which the tiles read them; vectors are only pointed at."""
@@ -55,11 +57,8 @@ class BoundKernel:
             held[self] = fingerprint, self._kernel.pack(views, threads)
         return self._packed(held[self][1], weights)
 
-    def _views(self, weights: Mapping[str, Weight]) -> list[int]:
-        views: list[int] = []
-        for matrix in self._matrices:
-            views += _view(matrix, weights)
-        return views
+    def _views(self, weights: Mapping[str, Weight]) -> list[Weight]:
+        return [_view(matrix, weights) for matrix in self._matrices]
 
     @cached_property
     def _matrices(self) -> list[Matrix]:
@@ -68,11 +67,16 @@ class BoundKernel:
         return [self.program.matrices[matrix] for link in links for _, matrix in link.products]
 
     def _packed(self, panels: Panels, weights: Mapping[str, Weight]) -> Packed:
-        return Packed(panels, {name: weights[name].address for name in self._vectors})
+        return Packed(panels, [Rows(weights[name].address, 0) for name in self._vectors])
 
     @cached_property
     def _vectors(self) -> list[str]:
-        return [array.name for array in self.program.arrays if array.role is Role.VECTOR]
+        return [array.name for array in self.program.arrays if kind_of(array) == VECTOR]
+
+    @cached_property
+    def _rows(self) -> list[Array]:
+        """The arrays, vectors apart, whose memory is the caller's."""
+        return [array for array in self.program.arrays if kind_of(array) in (ROW, SUMMED)]
 
     def run(
         self,
@@ -85,18 +89,10 @@ class BoundKernel:
         befores: Mapping[str, StateMemory] | None = None,
         backward: bool = False,
     ) -> None:
-        """Run over a plan, or over `steps` rows each by itself."""
-        bindings: list[int] = []
-        for array in self.program.arrays:
-            if array.role is Role.VECTOR:
-                bindings += (packed.vectors[array.name], 0, 0)
-            else:
-                place = rows.get(array)
-                bindings += (place.address, place.stride, place.tokens) if place else (0, 0, 0)
-        recurrents = _numbers(self.recurrents, states or {})
-        self._kernel.run(
-            packed.panels, bindings, recurrents, _numbers(self.befores, befores or {}), plan, steps, backward, threads
-        )
+        """Run over a plan, or over `steps` rows each by itself. Raises ValueError where an array has no memory."""
+        places = [*packed.vectors, *map(rows.get, self._rows)]
+        recurrents, looked_at = _memory(self.recurrents, states), _memory(self.befores, befores)
+        self._kernel.run(packed.panels, places, recurrents, looked_at, plan, steps, backward, threads)
 
 
 Held = MutableMapping[BoundKernel, tuple[int, Panels]]  # the panels that each kernel used last, and their fingerprint
@@ -123,16 +119,10 @@ class Forward:
         return self.projection is not None and steps > lanes and lanes < FEW_LANES * threads
 
 
-def _view(matrix: Matrix, weights: Mapping[str, Weight]) -> tuple[int, int, int]:
+def _view(matrix: Matrix, weights: Mapping[str, Weight]) -> Weight:
     place = weights[matrix.name]
-    if matrix.transposed:
-        return place.address, place.column_stride, place.row_stride
-    return place.address, place.row_stride, place.column_stride
+    return Weight(place.address, place.column_stride, place.row_stride) if matrix.transposed else place
 
 
-def _numbers(ports: Sequence[Port], memory: Mapping[str, StateMemory]) -> list[int]:
-    numbers: list[int] = []
-    for port in ports:
-        m = memory.get(port.name, NOWHERE)
-        numbers += (m.sequence, m.stride, m.initial, m.final)
-    return numbers
+def _memory(ports: Sequence[Port], memory: Mapping[str, StateMemory] | None) -> list[StateMemory]:
+    return [memory.get(port.name, NOWHERE) if memory else NOWHERE for port in ports]

@@ -40,8 +40,8 @@ def read_rate(bytes_each: int, threads: int, *, seconds: float = 0.2) -> float:
     """
     share = max(_GRAIN, bytes_each // _GRAIN * _GRAIN)
     memory = np.ones(share * threads + _ALIGNMENT, np.uint8)
-    address = memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT
-    return _best(lambda rounds, team: _kernels.ceiling_read(address, share, rounds, team), threads, seconds)
+    aligned = memory[-memory.ctypes.data % _ALIGNMENT :]
+    return _best(lambda rounds, team: _kernels.ceiling_read(aligned, share, rounds, team), threads, seconds)
 
 
 def _best(work: Work, threads: int, seconds: float) -> float:

@@ -37,6 +37,11 @@ def size_of(letter: str, sizes: Mapping[str, int]) -> int:
     return 1 if letter == SCALAR else sizes[letter]
 
 
+def kind_of(array: Array) -> int:
+    """Which kind of memory an array is to the extension (program.h)."""
+    return KINDS.get(array.role, ROW)
+
+
 def encode(
     program: Program, sizes: Mapping[str, int], recurrents: Sequence[Port], befores: Sequence[Port]
 ) -> tuple[list[int], list[float]]:
@@ -77,7 +82,7 @@ def encode(
 def _array(
     array: Array, sizes: Mapping[str, int], recurrents: Sequence[Port], befores: Sequence[Port], values: list[float]
 ) -> list[int]:
-    kind = KINDS.get(array.role, ROW)
+    kind = kind_of(array)
     index = 0
     if kind in (CARRY, NEXT, BEFORE):
         names = [port.name for port in (befores if kind == BEFORE else recurrents)]

@@ -7,9 +7,10 @@ from functools import cached_property
 
 from elman.emit import Array, Program, Recurrence, Role, emit, input_gradient, split_inputs
 from elman.equations import Graph, Port
-from elman.kernels._kernels import Plan, column_sum, isa, outer, token_sum
+from elman.kernels._kernels import Isa, Plan
 from elman.kernels.bound import BoundKernel, Forward
 from elman.kernels.encode import size_of
+from elman.kernels.instruction_sets import isa_in_use
 from elman.kernels.memory import Block, Rows, StateMemory, Weight
 from elman.kernels.precision import Precision
 
@@ -17,8 +18,9 @@ from elman.kernels.precision import Precision
 class Engine:
     """A cell at given sizes. `engine_for` makes it, one for each cell, sizes, precision and instruction set."""
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], precision: Precision) -> None:
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], precision: Precision, isa: Isa) -> None:
         self.graph = graph
+        self.isa = isa
         self.sizes = dict(sizes)
         self.precision = precision
         self.is_double = precision.is_double
@@ -28,7 +30,7 @@ class Engine:
         self.summed = Block.of(self.recurrence.summed, sizes)
 
     def _bind(self, program: Program, recurrents: Sequence[Port] = (), befores: Sequence[Port] = ()) -> BoundKernel:
-        return BoundKernel(program, self.sizes, tuple(recurrents), tuple(befores), self.precision)
+        return BoundKernel(self.isa, program, self.sizes, tuple(recurrents), tuple(befores), self.precision)
 
     @cached_property
     def inference(self) -> Forward:
@@ -70,23 +72,17 @@ class Engine:
         threads: int,
     ) -> None:  # fmt: skip
         """Add to the matrices named in `out` their gradients: the sums over all steps of d ⊗ source, both in `rows`."""
-        by_source: dict[Array, list[int]] = {}
+        by_source: dict[Array, list[tuple[Rows, int, Weight]]] = {}
         for g in self.recurrence.matrix_gradients:
             if g.matrix in out:
-                place, to = rows[g.d], out[g.matrix]
-                strides = (to.column_stride, to.row_stride) if g.transposed else (to.row_stride, to.column_stride)
-                part = (place.address, place.stride, size_of(g.d.size, self.sizes), to.address, *strides)
-                by_source.setdefault(g.source, []).extend(part)
+                to = out[g.matrix]
+                to = Weight(to.address, to.column_stride, to.row_stride) if g.transposed else to
+                by_source.setdefault(g.source, []).append((rows[g.d], size_of(g.d.size, self.sizes), to))
         starts = {p.name: p.start for p in self.graph.states}
         for source, parts in by_source.items():
-            before = source.role is Role.BEFORE
-            if before:
-                memory = states[source.name]
-                numbers = [memory.sequence, memory.stride, memory.initial, 1]
-            else:
-                numbers = [rows[source].address, rows[source].stride, 0, 0]
-            depth = size_of(source.size, self.sizes)
-            outer(plan, numbers, starts.get(source.name, 0.0) if before else 0.0, depth, parts, self.precision, threads)
+            before, depth = source.role is Role.BEFORE, size_of(source.size, self.sizes)
+            place, start = (states[source.name], starts[source.name]) if before else (rows[source], 0.0)
+            self.isa.outer(plan, place, start, depth, parts, self.precision, threads)
 
     def vector_gradients(
         self, steps: int, lanes: int, rows: Mapping[Array, Rows], out: Mapping[str, Weight], threads: int
@@ -94,9 +90,8 @@ class Engine:
         """Write the gradients of the vectors named in `out`: the sums of d over all steps, or of its sums by lane."""
         for g in self.recurrence.vector_gradients:
             if g.vector in out:
-                place, count = rows[g.d], lanes if g.d.role is Role.SUMMED else steps
-                size = size_of(g.d.size, self.sizes)
-                column_sum([place.address, place.stride, count, size, out[g.vector].address], self.is_double, threads)
+                shape = lanes if g.d.role is Role.SUMMED else steps, size_of(g.d.size, self.sizes)
+                self.isa.column_sum(rows[g.d], shape, out[g.vector], self.is_double, threads)
 
     def token_gradients(
         self, tokens: int, steps: int, rows: Mapping[Array, Rows], out: Mapping[str, Weight], threads: int
@@ -104,10 +99,9 @@ class Engine:
         """Add the rows d of the steps that bring each token to tables [V, size], one for each matrix named in `out`."""
         for g in self.recurrence.matrix_gradients:
             if g.source.role is Role.INPUT and g.matrix in out:
-                place, to = rows[g.d], out[g.matrix]
-                size = size_of(g.d.size, self.sizes)
-                numbers = [place.address, place.stride, tokens, steps, size, to.address, to.row_stride]
-                token_sum(numbers, self.is_double, threads)
+                to = Rows(out[g.matrix].address, out[g.matrix].row_stride, tokens)
+                shape = steps, size_of(g.d.size, self.sizes)
+                self.isa.token_sum(rows[g.d], shape, to, self.is_double, threads)
 
 
 _ENGINES: dict[tuple[str, tuple[tuple[str, int], ...], Precision, str], Engine] = {}
@@ -115,7 +109,8 @@ _ENGINES: dict[tuple[str, tuple[tuple[str, int], ...], Precision, str], Engine] 
 
 def engine_for(graph: Graph, sizes: Mapping[str, int], precision: Precision = Precision.FLOAT32) -> Engine:
     """The engine of a cell at these sizes, on the instruction set in use."""
-    key = (graph.hash, tuple(sorted(sizes.items())), precision, isa())
+    isa = isa_in_use()
+    key = (graph.hash, tuple(sorted(sizes.items())), precision, isa.name)
     if key not in _ENGINES:
-        _ENGINES[key] = Engine(graph, sizes, precision)
+        return _ENGINES.setdefault(key, Engine(graph, sizes, precision, isa))
     return _ENGINES[key]

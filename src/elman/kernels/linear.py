@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from elman.emit import Array, Instruction, Link, Matrix, Phase, Program, Role, memory
-from elman.kernels._kernels import Plan, column_sum, cross_entropy, isa, outer
+from elman.kernels._kernels import Isa, Plan
 from elman.kernels.bound import BoundKernel, Held, Packed
-from elman.kernels.memory import Rows, Weight
+from elman.kernels.instruction_sets import isa_in_use
+from elman.kernels.memory import Rows, Targets, Weight
 from elman.kernels.precision import Precision
 
 _X, _BIAS, _Y = Array("x", Role.INPUT, "D"), Array("b", Role.VECTOR, "V"), Array("y", Role.OUTPUT, "V")
@@ -32,9 +33,10 @@ class Linear:
     rows: int
     has_bias: bool
     precision: Precision
+    isa: Isa
 
     def _bind(self, program: Program) -> BoundKernel:
-        return BoundKernel(program, {"D": self.columns, "V": self.rows}, (), (), self.precision)
+        return BoundKernel(self.isa, program, {"D": self.columns, "V": self.rows}, (), (), self.precision)
 
     @cached_property
     def _forward(self) -> BoundKernel:
@@ -74,27 +76,22 @@ class Linear:
 
     def weight_gradient(self, plan: Plan, x: Rows, d: Rows, out: Weight, threads: int) -> None:
         """Add to ∂loss/∂W the sum of d ⊗ x over the rows of a plan."""
-        parts = [d.address, d.stride, self.rows, out.address, out.row_stride, out.column_stride]
-        outer(plan, [x.address, x.stride, 0, 0], 0.0, self.columns, parts, self.precision, threads)
+        self.isa.outer(plan, x, 0.0, self.columns, [(d, self.rows, out)], self.precision, threads)
 
     def bias_gradient(self, d: Rows, count: int, out: int, threads: int) -> None:
         """Write ∂loss/∂b, the sum of `count` rows d."""
-        column_sum([d.address, d.stride, count, self.rows, out], self.precision.is_double, threads)
+        self.isa.column_sum(d, (count, self.rows), Weight(out), self.precision.is_double, threads)
 
-    def cross_entropy(
-        self, logits: Rows, count: int, targets: int, ignored: int, smoothing: float, scales: int, losses: int,
-        threads: int,
-    ) -> None:  # fmt: skip
-        """Write the losses of `count` rows of logits; with `scales`, one a row, the rows become their gradients.
+    def cross_entropy(self, logits: Rows, count: int, targets: Targets, losses: int, threads: int) -> None:
+        """Write the losses of `count` rows of logits; with scales, one a row, the rows become their gradients.
 
         Args:
             logits: overwritten, up to the next multiple of 64 bytes behind each row.
-            targets: int64 [count], each 0 … V - 1 or `ignored`: such a row has loss and gradient 0.
-            smoothing: share of the target's probability that is spread over all classes.
-            scales, losses: [count] of the element type; scales may be 0.
+            targets: int64 [count], each 0 … V - 1 or ignored: such a row has loss and gradient 0; the share of the
+                target's probability that is spread over all classes; [count] scales of the element type, or 0.
+            losses: [count] of the element type.
         """
-        numbers = [logits.address, logits.stride, count, self.rows, targets, ignored, scales, losses]
-        cross_entropy(numbers, smoothing, self.precision.is_double, threads)
+        self.isa.cross_entropy(logits, (count, self.rows), targets, losses, self.precision.is_double, threads)
 
 
 _LINEARS: dict[tuple[int, int, bool, Precision, str], Linear] = {}
@@ -102,7 +99,8 @@ _LINEARS: dict[tuple[int, int, bool, Precision, str], Linear] = {}
 
 def linear_for(columns: int, rows: int, has_bias: bool, precision: Precision) -> Linear:
     """The linear layer of these sizes, on the instruction set in use."""
-    key = columns, rows, has_bias, precision, isa()
+    isa = isa_in_use()
+    key = columns, rows, has_bias, precision, isa.name
     if key not in _LINEARS:
-        _LINEARS[key] = Linear(*key[:-1])
+        return _LINEARS.setdefault(key, Linear(columns, rows, has_bias, precision, isa))
     return _LINEARS[key]

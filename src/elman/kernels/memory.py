@@ -4,35 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from elman.emit import Array
+from elman.kernels._kernels import Rows, StateMemory, Targets, Weight
 from elman.kernels.encode import size_of
 
-
-class Weight(NamedTuple):
-    """Where a parameter lies: (row, column) is row * row_stride + column * column_stride elements behind `address`."""
-
-    address: int
-    row_stride: int = 1
-    column_stride: int = 1
-
-
-class Rows(NamedTuple):
-    """A row for each step: `stride` elements apart. With `tokens` (int64 [N]) the row of step n is tokens[n]."""
-
-    address: int
-    stride: int
-    tokens: int = 0
-
-
-class StateMemory(NamedTuple):
-    """Memory of one state: every step's value (0: only the last is kept), the rows to begin with, rows for the last."""
-
-    sequence: int = 0
-    stride: int = 0
-    initial: int = 0
-    final: int = 0
+__all__ = ["Block", "Rows", "StateMemory", "Targets", "Weight"]
 
 
 @dataclass(frozen=True)

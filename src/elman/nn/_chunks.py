@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from elman.errors import ShapeError
-from elman.kernels import Precision, linear_for
+from elman.kernels import Precision, Targets, linear_for
 from elman.nn._library import operation
 from elman.nn._memory import address, in_one_piece, in_rows, readable, rows_of, scratch
 from elman.nn.linear import place_of
@@ -77,8 +77,8 @@ def run(loss: Loss, d_losses: Tensor | None, wanted: Sequence[bool]) -> list[Ten
     for first in range(0, len(loss.rows), head.most or 1):
         head.make_logits(first)
         scale = scales[first:].data_ptr() if any(wanted) and scales is not None else 0
-        at = targets[first:].data_ptr(), loss.ignore_index, loss.smoothing, scale, losses[first:].data_ptr()
-        head.layer.cross_entropy(rows_of(head.logits), head.count, *at, head.threads)
+        chosen = Targets(targets[first:].data_ptr(), loss.ignore_index, loss.smoothing, scale)
+        head.layer.cross_entropy(rows_of(head.logits), head.count, chosen, losses[first:].data_ptr(), head.threads)
         head.add_gradients(first, *gradients)
     return [_reduce(losses, loss.reduction, valid), *gradients]
 

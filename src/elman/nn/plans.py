@@ -16,7 +16,7 @@ DENSE, BATCH_FIRST, RAGGED, PACKED = range(4)
 
 @dataclass(frozen=True, eq=False)
 class BoundPlan:
-    """A lane plan and its handle for the kernels, which borrows the plan's memory."""
+    """A lane plan and its handle for the kernels, which holds the plan's memory."""
 
     plan: lanes.LanePlan
     handle: Plan
@@ -24,9 +24,7 @@ class BoundPlan:
     @classmethod
     def of(cls, plan: lanes.LanePlan) -> BoundPlan:
         """Bind a plan."""
-        rows, segments, order = plan.rows, plan.segments, plan.lanes
-        addresses = (rows.ctypes.data, segments.ctypes.data, order.ctypes.data)
-        return cls(plan, Plan(*addresses, plan.count, len(segments), len(rows)))
+        return cls(plan, Plan(plan.rows, plan.segments, plan.lanes))
 
 
 @dataclass(frozen=True)

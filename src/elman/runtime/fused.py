@@ -93,8 +93,7 @@ class FusedStepper:
         self.layer, graph = layer, layer.graph
         self._threads = team.of(batch * layer.operations(layer.inference.whole))
         self._plan = lanes.dense(1, batch)
-        rows, segments, order = (a.ctypes.data for a in (self._plan.rows, self._plan.segments, self._plan.lanes))
-        self._handle = Plan(rows, segments, order, self._plan.count, batch, batch)
+        self._handle = Plan(self._plan.rows, self._plan.segments, self._plan.lanes)
         # Two sets of states: a step reads one and writes the other.
         self._sets = (self._empty(batch), self._empty(batch))
         self._memory = (_memory(*self._sets), _memory(*reversed(self._sets)))

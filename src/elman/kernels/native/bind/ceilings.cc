@@ -1,57 +1,59 @@
 // The loops of ceilings.h, each on a team of threads. Times are taken in Python.
+#include <nanobind/ndarray.h>
+
 #include "bind/common.h"
-
-#include <atomic>
-
+#include "bind/values.h"
 #include "host/dispatch.h"
-#include "host/threads.h"
 
 namespace nb = nanobind;
 using namespace elman;
 
 namespace {
 
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
 // Of the widest instruction set, whichever one is in use: the machine's, not the program's.
 const Ceilings& ceilings() { return available_isas().back()->ceilings; }
 
-// The operations of all threads together.
-int64_t compute(bool bfloat16, int64_t rounds, int threads) {
-    struct Task {
-        int64_t (*loop)(int64_t);
-        int64_t rounds;
-        std::atomic<int64_t> operations{0};
-    } task{bfloat16 ? ceilings().dot_bfloat16 : ceilings().multiply_add, rounds};
-    nb::gil_scoped_release release;
-    parallel(
-        threads,
-        [](void* context, int, int) {
-            Task& task = *static_cast<Task*>(context);
-            task.operations += task.loop(task.rounds);
-        },
-        &task);
-    return task.operations;
+void check(int64_t rounds, int threads) {
+    check_threads(threads);
+    require(rounds >= 0, "rounds must be 0 or more");
 }
 
-// Each thread reads `bytes` of its own, the first at `address`, the next behind them; returns all that was read.
-int64_t read_memory(int64_t address, int64_t bytes, int64_t rounds, int threads) {
-    struct Task {
-        const char* memory;
-        int64_t bytes, rounds;
-    } task{reinterpret_cast<const char*>(static_cast<intptr_t>(address)), bytes, rounds};
+// The operations of all threads together.
+int64_t compute(bool bfloat16, int64_t rounds, int threads) {
+    check(rounds, threads);
+    const auto loop = bfloat16 ? ceilings().dot_bfloat16 : ceilings().multiply_add;
+    std::atomic<int64_t> operations{0};
     nb::gil_scoped_release release;
-    const int team = parallel(
-        threads,
-        [](void* context, int index, int) {
-            const Task& task = *static_cast<const Task*>(context);
-            ceilings().read(task.memory + index * task.bytes, static_cast<ptrdiff_t>(task.bytes), task.rounds);
-        },
-        &task);
-    return bytes * rounds * team;
+    share_out(threads, [&](int, int) {
+        operations += loop(rounds);
+        return true;
+    });
+    return operations;
+}
+
+// Each thread reads `bytes` of its own, the first from the beginning of the memory, the next behind them; returns all that was read.
+int64_t read_memory(const Bytes& memory, int64_t bytes, int64_t rounds, int threads) {
+    constexpr int64_t line = 64, grain = 1024;
+    check(rounds, threads);
+    require(reinterpret_cast<uintptr_t>(memory.data()) % line == 0, "ceiling_read: the memory must begin on a multiple of 64 bytes");
+    require(bytes > 0 && bytes % grain == 0, "ceiling_read: bytes must be a multiple of 1024, and more than 0");
+    require(bytes <= static_cast<int64_t>(memory.shape(0)) / threads, "ceiling_read: the memory is too small for so many threads");
+    const char* begin = reinterpret_cast<const char*>(memory.data());
+    std::atomic<int64_t> read{0};
+    nb::gil_scoped_release release;
+    share_out(threads, [&](int index, int) {
+        ceilings().read(begin + index * bytes, static_cast<ptrdiff_t>(bytes), rounds);
+        read += bytes * rounds;
+        return true;
+    });
+    return read;
 }
 
 }  // namespace
 
 void bind_ceilings(nb::module_& m) {
     m.def("ceiling_compute", &compute);
-    m.def("ceiling_read", &read_memory);
+    m.def("ceiling_read", &read_memory, nb::arg().noconvert(), nb::arg(), nb::arg(), nb::arg());
 }

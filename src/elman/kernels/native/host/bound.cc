@@ -4,8 +4,6 @@
 #include <limits>
 #include <stdexcept>
 
-#include "host/dispatch.h"
-
 namespace elman {
 
 const std::vector<std::pair<std::string, int>>& operations() {
@@ -14,6 +12,12 @@ const std::vector<std::pair<std::string, int>>& operations() {
 #undef ELMAN_ROW
     return rows;
 }
+
+namespace {
+
+bool is_written(Kind kind) { return kind == Kind::kRow || kind == Kind::kNext || kind == Kind::kScratch || kind == Kind::kSummed; }
+
+}  // namespace
 
 // Reads the encoding number by number, with bounds.
 class BoundProgram::Reader {
@@ -26,6 +30,7 @@ public:
         return static_cast<int32_t>(number);
     }
     int32_t count() { return next(0, 1 << 20); }
+    int32_t index(size_t count) { return next(0, static_cast<int64_t>(count) - 1); }
     int32_t size() { return next(1, std::numeric_limits<int32_t>::max() / 4); }
     bool done() const { return place_ == code_.size(); }
 
@@ -34,8 +39,8 @@ private:
     size_t place_ = 0;
 };
 
-BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<double>& values, Precision precision)
-    : precision(precision), numbers_(values), table_(isa()) {
+BoundProgram::BoundProgram(const IsaTable& isa, const std::vector<int64_t>& code, const std::vector<double>& values, Precision precision)
+    : precision(precision), table_(isa), numbers_(values) {
     Reader in(code);
     read_states(in, recurrent_sizes, recurrent_starts);
     read_states(in, before_sizes, before_starts);
@@ -46,6 +51,7 @@ BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<d
     for (size_t k = 0; k < phases_.size(); ++k) read_phase(in, k);
     if (!in.done()) throw std::invalid_argument("program: the encoding is too long");
     precision == Precision::kFloat64 ? shape<double>() : shape<float>();
+    list_panels();
     share_scratch();
     list_touched();
     program.arrays = static_cast<int32_t>(arrays_.size()), program.array = arrays_.data();
@@ -56,28 +62,32 @@ BoundProgram::BoundProgram(const std::vector<int64_t>& code, const std::vector<d
 }
 
 void BoundProgram::read_states(Reader& in, std::vector<int32_t>& sizes, std::vector<double>& starts) const {
-    for (int32_t n = in.count(); n > 0; --n) sizes.push_back(in.size()), starts.push_back(numbers_.at(in.count()));
+    for (int32_t n = in.count(); n > 0; --n) sizes.push_back(in.size()), starts.push_back(numbers_[in.index(numbers_.size())]);
 }
 
 void BoundProgram::read_array(Reader& in, Array& array) const {
     array.kind = static_cast<Kind>(in.next(0, static_cast<int>(Kind::kConstant)));
-    size_t known = 1;
-    if (array.kind == Kind::kBefore) known = before_sizes.size();
-    if (array.kind == Kind::kCarry || array.kind == Kind::kNext) known = recurrent_sizes.size();
-    if (array.kind == Kind::kConstant) known = numbers_.size();
-    array.index = in.next(0, static_cast<int64_t>(known) - 1);
+    const bool before = array.kind == Kind::kBefore, moving = array.kind == Kind::kCarry || array.kind == Kind::kNext;
+    const bool constant = array.kind == Kind::kConstant;
+    const std::vector<int32_t>& states = before ? before_sizes : recurrent_sizes;
+    array.index = in.index(before || moving ? states.size() : constant ? numbers_.size() : 1);
     array.size = in.size();
+    if ((before || moving) && array.size != states[array.index]) throw std::invalid_argument("program: an array has another size than its state");
+    if (constant && array.size != 1) throw std::invalid_argument("program: a constant is one number");
 }
 
 void BoundProgram::read_phase(Reader& in, size_t k) {
     Phase& phase = phases_[k];
     phase.size = in.size();
-    phase.registers = in.count();
+    phase.registers = in.next(1, 1 << 16);
     phase.chains = in.next(0, phase.registers);
-    for (int32_t c = 0; c < phase.chains; ++c) starts_[k].push_back(in.next(-1, static_cast<int64_t>(arrays_.size()) - 1));
+    for (int32_t c = 0; c < phase.chains; ++c) {
+        const int32_t start = starts_[k].emplace_back(in.next(-1, static_cast<int64_t>(arrays_.size()) - 1));
+        if (start >= 0 && arrays_[start].size != phase.size) throw std::invalid_argument("program: a chain begins with a row of another size");
+    }
     links_[k].resize(in.count());
     std::vector<bool> begun(phase.chains);
-    for (Link& link : links_[k]) read_link(in, link, begun);
+    for (Link& link : links_[k]) read_link(in, phase, link, begun);
     instructions_[k].resize(in.count());
     for (Instruction& i : instructions_[k]) read_instruction(in, phase, i);
     phase.starts = starts_[k].data();
@@ -87,17 +97,22 @@ void BoundProgram::read_phase(Reader& in, size_t k) {
     program.sums = std::max(program.sums, phase.sums);
 }
 
-void BoundProgram::read_link(Reader& in, Link& link, std::vector<bool>& begun) {
-    link.source = in.next(0, static_cast<int64_t>(arrays_.size()) - 1);
+void BoundProgram::read_link(Reader& in, const Phase& phase, Link& link, std::vector<bool>& begun) {
+    constexpr double most_elements = 1e12;  // so that no count of bytes overflows
+    link.source = in.index(arrays_.size());
     link.depth = arrays_[link.source].size;
     link.panel = program.panels++;
-    std::vector<Product>& products = products_.emplace_back(in.count());
-    for (Product& product : products) {
-        const int32_t chain = in.next(0, static_cast<int64_t>(begun.size()) - 1);
+    std::vector<Product>& list = products_.emplace_back(in.next(1, 1 << 20));
+    std::vector<bool> used(begun.size());
+    for (Product& product : list) {
+        const int32_t chain = in.index(begun.size());
+        if (used[chain]) throw std::invalid_argument("program: a link adds to a chain twice");
         product = {chain, in.count(), !begun[chain]};
-        begun[chain] = true;
+        used[chain] = begun[chain] = true;
     }
-    link.products = static_cast<int32_t>(products.size()), link.product = products.data();
+    link.products = static_cast<int32_t>(list.size()), link.product = list.data();
+    products += link.products;
+    if (1.0 * phase.size * link.depth * link.products > most_elements) throw std::invalid_argument("program: the matrices are too large");
 }
 
 void BoundProgram::read_instruction(Reader& in, Phase& phase, Instruction& i) const {
@@ -111,9 +126,21 @@ void BoundProgram::read_instruction(Reader& in, Phase& phase, Instruction& i) co
             throw std::invalid_argument("program: an operand has another size than its phase");
         bit *= 2;
     }
+    if (sum && (i.spread & 1)) throw std::invalid_argument("program: a sum over units needs a row");
+    if (i.target < 0 && !is_written(arrays_[~i.target].kind)) throw std::invalid_argument("program: a target is there to be read");
     if ((sum || i.target < 0) && (i.target >= 0 || arrays_[~i.target].size != (sum ? 1 : phase.size)))
         throw std::invalid_argument("program: a target has the wrong size");
     if (sum) i.array = ~i.target, i.target = phase.sums++;
+}
+
+// What a run will ask of its caller: panels of these sizes, and perhaps lanes to go through.
+void BoundProgram::list_panels() {
+    has_steps = !recurrent_sizes.empty() || !before_sizes.empty();
+    for (const Array& array : arrays_) has_steps = has_steps || array.kind == Kind::kSummed;
+    for (const Phase& phase : phases_)
+        for (int32_t l = 0; l < phase.links; ++l)
+            panel_bytes.push_back(precision == Precision::kFloat64 ? functions<double>().panel_bytes(phase, phase.link[l])
+                                                                   : functions<float>().panel_bytes(phase, phase.link[l]));
 }
 
 // Phases without products that follow each other are one run, through which the same lanes go together.

@@ -30,8 +30,9 @@ const IsaFunctions<T>& functions_of(const IsaTable& table, Precision precision) 
 
 class BoundProgram {
 public:
-    // `code` and `values` as elman.kernels.encode writes them. Throws std::invalid_argument where they do not fit together.
-    BoundProgram(const std::vector<int64_t>& code, const std::vector<double>& values, Precision precision);
+    // `code` and `values` as elman.kernels.encode writes them. Throws std::invalid_argument where they do not fit together; what
+    // is let through stays inside its memory, whatever it computes.
+    BoundProgram(const IsaTable& isa, const std::vector<int64_t>& code, const std::vector<double>& values, Precision precision);
 
     BoundProgram(const BoundProgram&) = delete;
     BoundProgram& operator=(const BoundProgram&) = delete;
@@ -46,6 +47,9 @@ public:
 
     Program program{};
     Precision precision;
+    bool has_steps = false;           // whether something runs from step to step, or lane by lane: it needs a plan
+    std::vector<size_t> panel_bytes;  // what each link's panel takes
+    int32_t products = 0;             // of all links
     std::vector<int32_t> recurrent_sizes, before_sizes;
     std::vector<double> recurrent_starts, before_starts;
 
@@ -54,16 +58,17 @@ private:
     void read_states(Reader& in, std::vector<int32_t>& sizes, std::vector<double>& starts) const;
     void read_array(Reader& in, Array& array) const;
     void read_phase(Reader& in, size_t k);
-    void read_link(Reader& in, Link& link, std::vector<bool>& begun);
+    void read_link(Reader& in, const Phase& phase, Link& link, std::vector<bool>& begun);
     void read_instruction(Reader& in, Phase& phase, Instruction& i) const;
     template <class T>
     void shape();
+    void list_panels();
     std::vector<int32_t> arrays_of_run(size_t first) const;
     void share_scratch();
     void list_touched();
 
-    std::vector<double> numbers_;
     const IsaTable& table_;
+    std::vector<double> numbers_;
     std::vector<Array> arrays_;
     std::vector<Phase> phases_;
     std::vector<std::vector<int32_t>> starts_, touched_;

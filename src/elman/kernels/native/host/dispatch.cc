@@ -1,6 +1,5 @@
 #include "host/dispatch.h"
 
-#include <atomic>
 #include <cstdlib>
 
 namespace elman {
@@ -35,18 +34,10 @@ const IsaTable* find(const std::string& name) {
     return nullptr;
 }
 
-std::string unavailable(const std::string& name) {
-    std::string text = "the instruction set '" + name + "' is not available here; available:";
-    for (const IsaTable* table : available_isas()) text += std::string(" ") + table->name;
-    return text;
-}
-
 std::string wanted() {
     const char* name = std::getenv("ELMAN_ISA");
     return name ? name : "";
 }
-
-std::atomic<const IsaTable*> selected{nullptr};
 
 }  // namespace
 
@@ -55,24 +46,17 @@ const Tables& available_isas() {
     return tables;
 }
 
-const IsaTable& isa() {
-    if (const IsaTable* table = selected.load(std::memory_order_relaxed)) return *table;
-    const IsaTable* first = find(wanted());
-    const IsaTable* none = nullptr;
-    selected.compare_exchange_strong(none, first ? first : available_isas().back());
-    return *selected.load(std::memory_order_relaxed);
-}
-
-std::string select_isa(const std::string& name) {
-    const IsaTable* table = find(name);
-    if (!table) return unavailable(name);
-    selected.store(table, std::memory_order_relaxed);
-    return "";
+const IsaTable& default_isa() {
+    static const IsaTable* const table = find(wanted());
+    return table ? *table : *available_isas().back();
 }
 
 std::string isa_error() {
     const std::string name = wanted();
-    return find(name) ? "" : "ELMAN_ISA: " + unavailable(name);
+    if (find(name)) return "";
+    std::string text = "ELMAN_ISA: the instruction set '" + name + "' is not available here; available:";
+    for (const IsaTable* table : available_isas()) text += std::string(" ") + table->name;
+    return text;
 }
 
 }  // namespace elman

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <stdexcept>
 
 #include "host/panels.h"
 
@@ -44,6 +45,7 @@ private:
 
 template <class T>
 uint64_t fingerprint(const BoundProgram& bound, const std::vector<MatrixView<T>>& views) {
+    if (views.size() != static_cast<size_t>(bound.products)) throw std::invalid_argument("fingerprint: one view is needed for each product");
     Digest digest;
     const MatrixView<T>* view = views.data();
     for (int32_t k = 0; k < bound.program.phases; ++k) {

@@ -1,6 +1,7 @@
 #include "host/panels.h"
 
-#include <algorithm>
+#include <limits>
+#include <new>
 #include <stdexcept>
 
 #include "host/threads.h"
@@ -8,7 +9,8 @@
 namespace elman {
 
 template <class T>
-Panels::Panels(const BoundProgram& bound, const std::vector<MatrixView<T>>& views, int threads) {
+Panels::Panels(const BoundProgram& bound, const std::vector<MatrixView<T>>& views, int threads)
+    : functions_(&bound.functions<T>()), bytes_(bound.panel_bytes) {
     struct Part {
         const Phase* phase;
         const Link* link;
@@ -16,6 +18,7 @@ Panels::Panels(const BoundProgram& bound, const std::vector<MatrixView<T>>& view
         char* memory;
     };
     const auto& isa = bound.functions<T>();
+    if (views.size() != static_cast<size_t>(bound.products)) throw std::invalid_argument("panels: one view is needed for each product");
     std::vector<Part> parts;
     std::vector<size_t> offsets;
     size_t total = 0, products = 0;
@@ -24,20 +27,19 @@ Panels::Panels(const BoundProgram& bound, const std::vector<MatrixView<T>>& view
         for (int32_t l = 0; l < phase.links; ++l) {
             parts.push_back({&phase, &phase.link[l], views.data() + products, nullptr});
             offsets.push_back(total);
-            total += (isa.panel_bytes(phase, phase.link[l]) + 63) / 64 * 64;
+            total += (bytes_[parts.size() - 1] + 63) / 64 * 64;
             products += phase.link[l].products;
+            if (total > std::numeric_limits<size_t>::max() / 4) throw std::bad_alloc();
         }
     }
-    if (products != views.size()) throw std::invalid_argument("panels: one view is needed for each product");
     memory_ = std::make_unique<Aligned>(total);
     for (size_t i = 0; i < parts.size(); ++i) panels_.push_back(parts[i].memory = memory_->memory + offsets[i]);
     struct Work {
         const std::vector<Part>& parts;
         const IsaFunctions<T>& isa;
     } work{parts, isa};
-    constexpr size_t kWorthAThread = 1 << 17;  // bytes
     parallel(
-        static_cast<int>(std::min<size_t>(threads, total / kWorthAThread + 1)),
+        team_for(static_cast<double>(total), threads),
         [](void* context, int index, int count) {
             const Work& w = *static_cast<Work*>(context);
             for (const Part& part : w.parts) w.isa.pack(*part.phase, *part.link, part.views, part.memory, index, count);

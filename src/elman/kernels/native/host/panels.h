@@ -17,12 +17,20 @@ public:
     Panels(const BoundProgram& bound, const std::vector<MatrixView<T>>& views, int threads = 1);
     const void* const* panels() const { return panels_.data(); }
 
+    // Whether they are what a program reads: laid out by the same functions, panel for panel as large.
+    template <class T>
+    bool fit(const BoundProgram& bound) const {
+        return functions_ == &bound.functions<T>() && bytes_ == bound.panel_bytes;
+    }
+
 private:
+    const void* functions_;
+    std::vector<size_t> bytes_;
     std::unique_ptr<Aligned> memory_;
     std::vector<const void*> panels_;
 };
 
-// 64 bits that change with any element of the matrices.
+// 64 bits that change with any element of the matrices. Views and errors as above.
 template <class T>
 uint64_t fingerprint(const BoundProgram& bound, const std::vector<MatrixView<T>>& views);
 

@@ -6,15 +6,17 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 
 #include "host/spin.h"
+#include "host/threads.h"
 
 namespace elman {
 namespace {
 
-constexpr int most_workers = 255;
+constexpr int most_workers = most_threads - 1;
 
 struct Region {
     void (*body)(void*, int, int);
@@ -71,6 +73,8 @@ private:
             for (; hired_ < workers; ++hired_) std::thread(&Pool::work, this, hired_).detach();
         } catch (const std::system_error&) {
             // A smaller team does the same work.
+        } catch (const std::bad_alloc&) {
+            // As above.
         }
         return hired_;
     }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <thread>
@@ -54,6 +55,7 @@ int own_parallel(Region& region, int wanted) {
 
 int parallel(int wanted, void (*body)(void*, int, int), void* context) {
     Region region{body, context, nullptr, 0};
+    wanted = std::min(wanted, most_threads);
     if (wanted > 1 && !in_region && !in_forked_child) {
         region.runtime = openmp();
         if (!region.runtime) {
@@ -64,6 +66,11 @@ int parallel(int wanted, void (*body)(void*, int, int), void* context) {
     }
     body(context, 0, 1);
     return 1;
+}
+
+int team_for(double operations, int threads) {
+    constexpr double worth_a_thread = 1e5;  // below this, another thread costs more than it does
+    return operations < 2 * worth_a_thread ? 1 : threads;
 }
 
 const char* team() {

@@ -15,8 +15,9 @@ struct Aligned {
     char* memory;
 };
 
-// Scratch memory of the calling thread, kept for its next call. While `poison` is on it is filled with NaN first.
-void* workspace(size_t bytes);
+// Scratch memory of the calling thread, kept for its next call; null where there is none left. Every thread has its own, so
+// that callers on several threads never meet in it. While `poison` is on it is filled with NaN first.
+void* workspace(size_t bytes) noexcept;
 void poison(bool on);
 
 }  // namespace elman

@@ -76,12 +76,17 @@ void pack_units(const Outer<T>& o, const OuterPart<T>& part, int64_t position, i
 template <class T, class F>
 class OuterWorker {
 public:
-    explicit OuterWorker(const Outer<T>& outer) : o_(outer) {
+    explicit OuterWorker(const Outer<T>& outer) : o_(outer) {}
+
+    // Takes memory to work in; false where there is none.
+    bool prepare() {
         const size_t bytes = sizeof(F) * kDepth * (kColumns + kUnits) + sizeof(T) * kMaxRows * kSpan;
         Arena arena{static_cast<char*>(o_.workspace(bytes + 256))};
+        if (!arena.memory) return false;
         panel_ = arena.take<F>(kDepth * kColumns);
         lines_ = arena.take<F>(kDepth * kUnits);
         sum_ = arena.take<T>(kMaxRows * kSpan);
+        return true;
     }
 
     // Units [first, last) of all parts in turn.
@@ -173,10 +178,13 @@ private:
 };
 
 template <class T, class F>
-void outer(const Outer<T>& o, int index, int count) {
+bool outer(const Outer<T>& o, int index, int count) {
     int64_t units = 0;
     for (int p = 0; p < o.parts; ++p) units += o.part[p].size;
-    OuterWorker<T, F>(o).add(share(units, count, index), share(units, count, index + 1));
+    OuterWorker<T, F> worker(o);
+    if (!worker.prepare()) return false;
+    worker.add(share(units, count, index), share(units, count, index + 1));
+    return true;
 }
 
 template <class T>

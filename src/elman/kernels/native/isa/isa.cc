@@ -9,19 +9,9 @@
 namespace elman {
 namespace {
 
-template <class T>
-void apply(int op, const T* a, const T* b, const T* c, T* y, int64_t n) {
-    const T* operands[] = {a, b, c, y};
-    T* rows[4];
-    for (int k = 0; k < 4; ++k) rows[k] = const_cast<T*>(operands[k]);
-    const Instruction code{op, ~3, ~0, ~1, ~2, 0, -1};
-    const Frame<T> frame{1, 0, static_cast<int>(n), nullptr, rows, 1, nullptr};
-    runner<T>(op, 0)(code, frame);
-}
-
 template <class T, class F>
 constexpr IsaFunctions<T> functions{Vector<T>::width, shape<T, F>,   panel_bytes<T, F>, shares_steps<T>,  pack<T, F>, run<T, F>,
-                                    outer<T, F>,      column_sum<T>, token_sum<T>,      cross_entropy<T>, apply<T>};
+                                    outer<T, F>,      column_sum<T>, token_sum<T>,      cross_entropy<T>};
 
 }  // namespace
 }  // namespace elman

@@ -19,13 +19,12 @@ struct IsaFunctions {
     // From here on: the share of thread `index` of `count`.
     // Lay the matrices of a link out in the order in which its tiles read them; views are by product.
     void (*pack)(const Phase&, const Link&, const MatrixView<T>* views, void* panel, int index, int count);
-    void (*run)(const Run<T>&, int index, int count);
-    void (*outer)(const Outer<T>&, int index, int count);
+    // These two say whether there was memory to work in.
+    bool (*run)(const Run<T>&, int index, int count);
+    bool (*outer)(const Outer<T>&, int index, int count);
     void (*column_sum)(const ColumnSum<T>&, int index, int count);
     void (*token_sum)(const TokenSum<T>&, int index, int count);
     void (*cross_entropy)(const CrossEntropy<T>&, int index, int count);
-    // y[i] = op(a[i], b[i], c[i]) over n elements: the interpreter's arithmetic by itself, for tests.
-    void (*apply)(int op, const T* a, const T* b, const T* c, T* y, int64_t n);
 };
 
 struct IsaTable {

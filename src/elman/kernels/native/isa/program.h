@@ -1,7 +1,8 @@
 // A program bound to sizes, and one run of it, as plain structures: what the host hands to an instruction-set file.
 //
 // T is float or double. Sizes count elements, never bytes. Every pointer is borrowed for the length of the call, and scratch
-// memory comes from `Run::workspace`, which belongs to the calling thread. Outputs never overlap inputs.
+// memory comes from `Run::workspace`, which belongs to the calling thread and gives null where there is none left. Outputs never
+// overlap inputs.
 #pragma once
 
 #include <cstddef>
@@ -127,10 +128,12 @@ struct Plan {
     int64_t steps;
 };
 
-// Where the threads of a run meet that share every step. `leader` is the first of them, whose memory the others use.
+// Where the threads of a run meet that share every step. `leader` is the first of them, whose memory the others use; where one of
+// them has no memory to work in, all give up.
 struct Meeting {
     Barrier barrier;
     const void* leader = nullptr;
+    bool given_up = false;  // written and read by atomic built-ins
 };
 
 template <class T>

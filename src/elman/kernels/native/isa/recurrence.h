@@ -30,19 +30,18 @@ public:
           index_(run.meeting ? index : 0),
           count_(run.meeting ? count : 1),
           lanes_(run, capacity, index_),
-          tiles_(run) {
+          tiles_(run) {}
+
+    // Takes memory to work in; false where there is none, for one or, where steps are shared, for any of the workers.
+    bool prepare() {
         Arena measure{nullptr};
         lay_out(measure);
-        Arena arena{static_cast<char*>(run.workspace(measure.used))};
-        lay_out(arena);
-        if (run.meeting) {
-            if (index_ == 0) run.meeting->leader = &lanes_;
-            meet();
-            if (index_ > 0) lanes_.share_rows(*static_cast<const Lanes<T>*>(run.meeting->leader));
-            meet();  // before the leader takes rows from it
-        }
+        Arena arena{static_cast<char*>(run_.workspace(measure.used))};
+        if (arena.memory) lay_out(arena);
+        if (!(run_.meeting ? join(arena.memory) : arena.memory != nullptr)) return false;
         lanes_.point_fixed();
         tiles_.prepare(lanes_, factors_, memory_, width_);
+        return true;
     }
 
     // Lanes first, first + stride, … below the plan's count: `lanes` of them, each to its end.
@@ -65,6 +64,18 @@ public:
     }
 
 private:
+    // Uses the leader's rows from now on; false where a worker has no memory.
+    bool join(const void* memory) {
+        Meeting& meeting = *run_.meeting;
+        if (!memory) __atomic_store_n(&meeting.given_up, true, __ATOMIC_RELAXED);
+        if (index_ == 0) meeting.leader = &lanes_;
+        meet();
+        if (__atomic_load_n(&meeting.given_up, __ATOMIC_RELAXED)) return false;
+        if (index_ > 0) lanes_.share_rows(*static_cast<const Lanes<T>*>(meeting.leader));
+        meet();  // before the leader takes rows from it
+        return true;
+    }
+
     void lay_out(Arena& arena) {
         const Program& p = program_;
         for (int k = 0; k < p.phases; ++k) {
@@ -183,25 +194,28 @@ int lane_chunk(const Program& program) {
 }
 
 template <class T, class F>
-void run(const Run<T>& run, int index, int count) {
+bool run(const Run<T>& run, int index, int count) {
     if (!run.plan) {
         const int64_t first = share(run.steps, count, index), last = share(run.steps, count, index + 1);
-        if (first == last) return;
+        if (first == last) return true;
         Worker<T, F> worker(run, static_cast<int>(last - first < kRowChunk ? last - first : kRowChunk), 0, 1);
+        if (!worker.prepare()) return false;
         for (int64_t row = first; row < last; row += kRowChunk)
             worker.visit(row, static_cast<int>(last - row < kRowChunk ? last - row : kRowChunk));
-        return;
+        return true;
     }
     const int stride = run.meeting ? 1 : count, first = run.meeting ? 0 : index;
     const int mine = static_cast<int>(ceil_div(run.plan->lane_count - first, stride));
-    if (mine <= 0) return;
+    if (mine <= 0) return true;
     const int most = lane_chunk<T>(*run.program), chunks = static_cast<int>(ceil_div(mine, most));
     Worker<T, F> worker(run, mine < most ? mine : most, index, count);
+    if (!worker.prepare()) return false;
     for (int c = 0; c < chunks; ++c) {
         const int begin = static_cast<int>(share(mine, chunks, c)), end = static_cast<int>(share(mine, chunks, c + 1));
         worker.walk(first + begin * stride, stride, end - begin);
     }
     worker.meet();  // the first worker's memory is in use until all are here
+    return true;
 }
 
 // Whether the steps of a program can be shared: a sum over units beside products would be added up in another order.
