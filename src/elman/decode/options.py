@@ -71,7 +71,7 @@ class Options:
     stop_strings: tuple[str, ...] = ()
     constraints: tuple[Any, ...] = ()
     stop_when_accepted: bool = False
-    max_states: int = 250_000
+    max_states: int = 200_000
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0

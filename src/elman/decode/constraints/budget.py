@@ -19,6 +19,11 @@ class Budget:
         self.max_states = max_states
         self._left = max_states * _EFFORT
 
+    @property
+    def spent(self) -> int:
+        """Operations so far, a state being several."""
+        return self.max_states * _EFFORT - self._left
+
     def states(self, count: int = 1) -> None:
         """Pay for states."""
         self.work(count * _EFFORT)

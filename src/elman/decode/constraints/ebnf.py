@@ -1,10 +1,13 @@
 """Context-free grammars in EBNF, as the W3C writes it, read into patterns.
 
-    sum    ::= term (("+" | "-") term)*
-    term   ::= [0-9]+ | "(" sum ")"      /* a comment */
+    sum    ::= term (("+" | "-") term)*  /* texts are derived from the first rule */
+    term   ::= [0-9]{1,3} | "(" sum ")"  # a comment to the line's end
 
-A rule is `name ::= …`; the first one is what texts are derived from. Literals in double or single quotes (escapes:
-`\\n \\t \\r \\\\ \\"`), classes `[a-z_]` and `[^"]`, characters by number `#x20`, groups, `|`, `* + ?`.
+Literals in double or single quotes, classes `[a-z_]` and `[^"]`, characters by number `#x20`, `.` for any character
+but a line's end, groups, `|`, `* + ? {m} {m,} {,n} {m,n}`, and differences `A - B`. In quotes and classes a backslash
+begins an escape, as in Python's `re`: `\\n`, `\\x41`, `\\u00e9`, `\\"`, `\\\\`. A grammar that cannot be read so is
+read as the W3C writes them, where a backslash is a character like others: `'\\'`, `["\\/]`. One that can be read in two
+ways is refused.
 Reference: W3C, Extensible Markup Language 1.0, section 6.
 """
 
@@ -13,21 +16,48 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn
 
-from elman.decode.constraints import regex
-from elman.decode.constraints.pattern import Chars, Either, Join, Name, Pattern, Repeat, text
+from elman.decode.constraints import escapes, regex
+from elman.decode.constraints.pattern import (
+    LAST,
+    Chars,
+    Either,
+    Join,
+    Minus,
+    Name,
+    Pattern,
+    Repeat,
+    text,
+    with_differences,
+)
 from elman.errors import ConfigError
 
-_TOKEN = re.compile(
-    r"""(?P<space>\s+|/\*.*?\*/)|(?P<rule>[A-Za-z_][\w-]*)(?=(?:\s|/\*.*?\*/)*::=)|(?P<name>[A-Za-z_][\w-]*)
-    |(?P<is>::=)|(?P<literal>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<set>\[\^?\]?(?:[^\]\\]|\\.)*\])
-    |(?P<number>\#x[0-9A-Fa-f]+)|(?P<mark>[()|*+?])|(?P<bad>.)""",
-    re.VERBOSE | re.DOTALL,
-)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
-_DEEPEST = 50  # groups within groups
+_SPACE = r"\s+|/\*.*?\*/|\#(?!x)[^\n]*"
+_QUOTED = {
+    False: r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""",
+    True: r""""[^"\n]*"|'[^'\n]*'""",
+}
+_SET = {False: r"\[\^?\]?(?:[^\]\\]|\\.)*\]", True: r"\[\^?\]?[^\]]*\]"}
+_TOKEN = {
+    is_plain: re.compile(
+        rf"""(?P<space>{_SPACE})|(?P<rule>[A-Za-z_][\w-]*)(?=(?:{_SPACE})*::=)|(?P<name>[A-Za-z_][\w-]*)
+        |(?P<is>::=)|(?P<literal>{_QUOTED[is_plain]})|(?P<set>{_SET[is_plain]})|(?P<number>\#x[0-9A-Fa-f]+)
+        |(?P<times>[*+?]|\{{[0-9]*,?[0-9]*\}})|(?P<mark>[()|.-])|(?P<bad>.)""",
+        re.VERBOSE | re.DOTALL,
+    )
+    for is_plain in (False, True)
+}
 _TIMES = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+_DIGITS = 9  # of a repetition
+_DEEPEST = 50  # groups within groups
+_MEMBER = {False: re.compile(r"\\.|#x[0-9A-Fa-f]+|.", re.DOTALL), True: re.compile(r"#x[0-9A-Fa-f]+|.", re.DOTALL)}
+_ESCAPED_IN_SETS = "\\]['\"^-abfnrtvxuUNdwsDWS01234567"
+_ESCAPED_IN_QUOTES = "\\\"'abfnrtvxuUN0"
+# A quoted backslash, or an escaped quote? A backslash at the end of a class, or an escaped bracket?
+_TWO_WAYS = re.compile(r"""(["'])\\\1(?=[\s)|*+?{.]|$)|\\\]""")
+_ESCAPES = re.compile(r"""\\[A-Za-z0-9\\"'^\[-]""")
 
 
 @dataclass(frozen=True)
@@ -47,21 +77,49 @@ def parse(source: str) -> dict[str, Pattern]:
     """
     if not isinstance(source, str):
         raise ConfigError(f"a grammar is text, got {source!r}")
-    return _Reader(source).rules()
+    return dict(_parsed(source))
+
+
+@lru_cache(maxsize=16)
+def _parsed(source: str) -> dict[str, Pattern]:
+    try:
+        rules = _Reader(source, is_plain=False).rules()
+    except ConfigError:
+        if (plain := _plainly(source)) is None:
+            raise
+        rules = plain
+    else:
+        two_ways = _TWO_WAYS.search(source)
+        if two_ways is not None and _plainly(source) not in (None, rules):
+            line = source.count("\n", 0, two_ways.start()) + 1
+            raise ConfigError(
+                f"grammar, line {line}: {two_ways.group()} can be read in two ways; write #x5C for a backslash, "
+                "#x22 or #x27 for a quote, #x5D for a bracket"
+            )
+    return with_differences(rules)
+
+
+def _plainly(source: str) -> dict[str, Pattern] | None:
+    """The grammar as the W3C writes them, if there is a backslash and it can be read so."""
+    try:
+        return _Reader(source, is_plain=True).rules() if "\\" in source else None
+    except ConfigError:
+        return None
 
 
 class _Reader:
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self, source: str, is_plain: bool) -> None:
+        self.source, self.is_plain = source, is_plain
         self.tokens = list(self._split())
         self.at = self.depth = 0
 
     def _split(self) -> Iterator[Token]:
-        for match in _TOKEN.finditer(self.source):
+        for match in _TOKEN[self.is_plain].finditer(self.source):
             kind = match.lastgroup or "bad"
             token = Token(kind, match.group(), match.start())
             if kind == "bad":
-                self.refuse(f"{token.text!r} cannot stand here", token)
+                hint = "; a comment begins with # and a blank" if token.text == "#" else ""
+                self.refuse(f"{token.text!r} cannot stand here{hint}", token)
             if kind != "space":
                 yield token
         yield Token("end", "", len(self.source))
@@ -105,39 +163,106 @@ class _Reader:
         return parts[0] if len(parts) == 1 else Either(tuple(parts))
 
     def join(self) -> Pattern:
-        parts = []
-        while self.peek().kind not in ("rule", "end") and self.peek().text not in ("|", ")"):
-            parts.append(self.repeated())
+        parts: list[Pattern] = []
+        while not self.ends_here():
+            if self.peek().text == "-" and len(parts) == 1:
+                token = self.take()
+                parts = [Minus(parts[0], self.repeated())]
+                if not self.ends_here() and self.peek().text != "-":
+                    self.refuse("put parentheses around a difference A - B that stands beside something else", token)
+            else:
+                parts.append(self.repeated())
         return parts[0] if len(parts) == 1 else Join(tuple(parts))
+
+    def ends_here(self) -> bool:
+        return self.peek().kind in ("rule", "end") or self.peek().text in ("|", ")")
 
     def repeated(self) -> Pattern:
         part = self.atom()
-        while self.peek().text in ("*", "+", "?"):
-            least, most = _TIMES[self.take().text]
-            part = Repeat(part, least, most)
+        if self.peek().kind == "times":
+            part = Repeat(part, *self.times(self.take()))
+            if self.peek().kind == "times":
+                self.refuse("a repetition of a repetition: put parentheses around the first one", self.peek())
         return part
+
+    def times(self, token: Token) -> tuple[int, int | None]:
+        if token.text in _TIMES:
+            return _TIMES[token.text]
+        low, comma, high = token.text[1:-1].partition(",")
+        if not (low or high) or max(len(low), len(high)) > _DIGITS:
+            self.refuse(f"a repetition {{m}}, {{m,}}, {{,n}} or {{m,n}} of at most {_DIGITS} digits expected", token)
+        least, most = int(low or 0), (int(high) if high else None)
+        if comma and most is not None and most < least:
+            self.refuse(f"{token.text}: the second number is the smaller one", token)
+        return least, most if comma else least
 
     def atom(self) -> Pattern:
         token = self.take()
         if token.kind == "name":
             return Name(token.text)
         if token.kind == "literal":
-            return text(re.sub(r"\\(.)", lambda m: _ESCAPES.get(m.group(1), m.group(1)), token.text[1:-1]))
+            return text(self.literal(token))
         if token.kind == "number":
-            point = int(token.text[2:], 16)
-            if point > 0x10FFFF:
-                self.refuse(f"{token.text} is no character", token)
+            point = self.number(token.text, token)
             return Chars(((point, point),))
         if token.kind == "set":
-            return regex.parse(re.sub(r"#x([0-9A-Fa-f]+)", lambda m: f"\\U{int(m.group(1), 16):08x}", token.text))
+            return regex.parse(self.members(token))
+        if token.text == ".":
+            return Chars(regex.ANY)
         if token.text == "(":
-            self.depth += 1
-            if self.depth > _DEEPEST:
-                self.refuse(f"groups are nested more than {_DEEPEST} deep", token)
-            inner = self.either()
-            self.depth -= 1
-            if self.peek().text != ")":
-                self.refuse("'(' without its ')'", token)
-            self.take()
-            return inner
+            return self.group(token)
+        if token.text == "-":
+            self.refuse("a difference A - B needs one part before it; put parentheses around several", token)
         return self.refuse(f"{token.text!r} has nothing before it" if token.text else "it ends too early", token)
+
+    def group(self, token: Token) -> Pattern:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            self.refuse(f"groups are nested more than {_DEEPEST} deep", token)
+        inner = self.either()
+        self.depth -= 1
+        if self.peek().text != ")":
+            self.refuse("'(' without its ')'", token)
+        self.take()
+        return inner
+
+    def number(self, digits: str, token: Token) -> int:
+        point = int(digits[2:], 16)
+        if point > LAST:
+            self.refuse(f"{digits} is no character", token)
+        return point
+
+    def literal(self, token: Token) -> str:
+        inside, found, place = token.text[1:-1], "", 0
+        if self.is_plain:
+            if "\\" in inside and inside != "\\":
+                self.refuse("a backslash in quotes stands alone or begins an escape", token)
+            return inside
+        while place < len(inside):
+            if inside[place] != "\\":
+                found, place = found + inside[place], place + 1
+                continue
+            mark = inside[place + 1]
+            if mark not in _ESCAPED_IN_QUOTES:
+                self.refuse(f"\\{mark} is no escape in quotes; for a backslash write \\\\", token)
+            try:
+                point, place = escapes.character(inside, place + 1, in_set=True)
+            except ValueError as error:
+                self.refuse(str(error), token)
+            found += chr(point)
+        return found
+
+    def members(self, token: Token) -> str:
+        """A class as a regular expression writes it."""
+        if self.is_plain and (escape := _ESCAPES.search(token.text)):
+            self.refuse(f"{escape.group()} can be an escape or two characters; write #x5C for a backslash", token)
+        parts = []
+        for part in _MEMBER[self.is_plain].findall(token.text):
+            if part.startswith("#x"):
+                part = f"\\U{self.number(part, token):08x}"
+            elif part == "\\":
+                part = "\\\\"
+            elif part[0] == "\\" and part[1] not in _ESCAPED_IN_SETS:
+                self.refuse(f"{part} is no escape in a class; for a backslash write \\\\", token)
+            parts.append(part)
+        return "".join(parts)

@@ -41,6 +41,7 @@ class Nfa:
 
     def add(self, pattern: Pattern, begin: int) -> int:
         """Lay a pattern behind a state; gives the state behind it."""
+        self.budget.work(1)
         if isinstance(pattern, Chars):
             return self._chars(pattern, begin)
         if isinstance(pattern, Name):

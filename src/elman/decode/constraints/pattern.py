@@ -169,6 +169,41 @@ def inlined(pattern: Pattern, rules: Mapping[str, Pattern]) -> Pattern:
     return known[start]
 
 
+def with_differences(rules: Mapping[str, Pattern]) -> dict[str, Pattern]:
+    """The rules with differences that name no other rules, those of characters worked out."""
+    return {name: _settled(pattern, rules) for name, pattern in rules.items()}
+
+
+def _settled(pattern: Pattern, rules: Mapping[str, Pattern]) -> Pattern:
+    if isinstance(pattern, Minus):
+        part, without = inlined(pattern.part, rules), inlined(pattern.without, rules)
+        return _minus(_settled(part, {}), _settled(without, {}))
+    if isinstance(pattern, Repeat):
+        return Repeat(_settled(pattern.part, rules), pattern.least, pattern.most)
+    if isinstance(pattern, Join | Either):
+        return type(pattern)(tuple(_settled(part, rules) for part in pattern.parts))
+    return pattern
+
+
+def _minus(part: Pattern, without: Pattern) -> Pattern:
+    one, other = _single(part), _single(without)
+    if one is None or other is None:
+        return Minus(part, without)
+    return Chars(complement(union((*complement(union(one)), *other))))
+
+
+def _single(pattern: Pattern) -> Ranges | None:
+    """The characters of a pattern that matches one of them and nothing else; None for others."""
+    if isinstance(pattern, Chars):
+        return pattern.ranges
+    if isinstance(pattern, Join) and len(pattern.parts) == 1:
+        return _single(pattern.parts[0])
+    if isinstance(pattern, Either):
+        found = [_single(part) for part in pattern.parts]
+        return None if None in found else tuple(each for ranges in found for each in ranges or ())
+    return None
+
+
 def _with(pattern: Pattern, known: Mapping[str, Pattern]) -> Pattern:
     if isinstance(pattern, Name):
         return known[pattern.name]

@@ -1,45 +1,48 @@
-"""Regular expressions, read into patterns. They match the whole text.
+"""Regular expressions, read into patterns. They match the whole text, and mean what they mean to Python's `re`.
 
-Literals, `.`, classes `[a-z^]`, `\\d \\w \\s` and their opposites (ASCII), groups, `|`, `* + ? {m} {m,} {m,n}`, and the
-escapes of Python's `re`. Whatever is not regular, or would mean something else here, is refused.
+Literals, `.`, classes `[a-z^]`, `\\d \\w \\s` and their opposites, groups, `|`, `* + ? {m} {m,} {,n} {m,n}`, and the
+escapes of characters. Whatever is not regular, or would mean something else here, is refused.
 """
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
+from elman.decode.constraints import escapes
 from elman.decode.constraints.pattern import Chars, Either, Join, Pattern, Ranges, Repeat, complement, union
 from elman.errors import ConfigError
 
-_DIGIT: Ranges = ((48, 57),)
-_WORD: Ranges = ((48, 57), (65, 90), (95, 95), (97, 122))
-_SPACE: Ranges = ((9, 13), (32, 32))
-_CLASSES = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
-_CLASSES |= {name.upper(): complement(ranges) for name, ranges in _CLASSES.items()}
-_ESCAPES = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "a": 7, "0": 0}
-_HEX = {"x": 2, "u": 4, "U": 8}
-_MOST_REPEATS = 1000
+ANY: Ranges = complement(((10, 10),))  # what a dot stands for: all but a line's end
+_TIMES = re.compile(r"\{([0-9]*)(,?)([0-9]*)\}")
+_DIGITS = 9  # of a repetition
 _DEEPEST = 50  # groups within groups
+_SHOWN = 100  # characters of an expression in a message
 
 
-def parse(text: str) -> Pattern:
+def parse(text: str, is_ascii: bool = False) -> Pattern:
     """Read a regular expression.
+
+    Args:
+        text: the expression.
+        is_ascii: classes such as `\\d` hold ASCII alone, as with `re.ASCII`.
 
     Raises:
         ConfigError: it cannot be read, with the position.
     """
     if not isinstance(text, str):
         raise ConfigError(f"a regular expression is text, got {text!r}")
-    return _Reader(text).whole()
+    return _Reader(text, is_ascii).whole()
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
-        self.text, self.place, self.depth = text, 0, 0
+    def __init__(self, text: str, is_ascii: bool) -> None:
+        self.text, self.is_ascii, self.place, self.depth = text, is_ascii, 0, 0
 
     def refuse(self, problem: str, place: int | None = None) -> NoReturn:
         at = self.place if place is None else place
-        raise ConfigError(f"regular expression {self.text!r}, position {at}: {problem}")
+        shown = self.text if len(self.text) <= _SHOWN else self.text[:_SHOWN] + "…"
+        raise ConfigError(f"regular expression {shown!r}, position {at}: {problem}")
 
     def whole(self) -> Pattern:
         pattern = self.either()
@@ -81,17 +84,18 @@ class _Reader:
         mark = self.take()
         if mark != "{":
             return {"*": (0, None), "+": (1, None), "?": (0, 1)}[mark]
-        begin, end = self.place, self.text.find("}", self.place)
-        low, comma, high = self.text[begin : max(end, begin)].partition(",")
-        if end < 0 or not low.isdecimal() or not (high.isdecimal() or not high):
-            self.refuse("a repetition {m}, {m,} or {m,n} expected; for the character write \\{", begin - 1)
-        self.place = end + 1
-        least = int(low)
+        begin = self.place - 1
+        found = _TIMES.match(self.text, begin)
+        if found is None or found.group() == "{}":
+            self.refuse("a repetition {m}, {m,}, {,n} or {m,n} expected; for the character write \\{", begin)
+        self.place = found.end()
+        low, comma, high = found.groups()
+        if max(len(low), len(high)) > _DIGITS:
+            self.refuse(f"a repetition of at most {_DIGITS} digits expected", begin)
+        least = int(low or 0)
         most = (int(high) if high else None) if comma else least
         if most is not None and most < least:
             self.refuse(f"{{{least},{most}}}: the second number is the smaller one", begin)
-        if max(least, most or 0) > _MOST_REPEATS:
-            self.refuse(f"at most {_MOST_REPEATS} repetitions", begin)
         return least, most
 
     def atom(self) -> Pattern:
@@ -101,7 +105,7 @@ class _Reader:
         if mark == "[":
             return Chars(self.set())
         if mark == ".":
-            return Chars(complement(((10, 10),)))
+            return Chars(ANY)
         if mark == "\\":
             return Chars(self.escape())
         if mark in "*+?{":
@@ -130,26 +134,16 @@ class _Reader:
         return inner
 
     def escape(self, in_set: bool = False) -> Ranges:
-        mark = self.take()
-        if mark in _CLASSES:
-            return _CLASSES[mark]
-        if mark in _ESCAPES:
-            return ((_ESCAPES[mark],) * 2,)
-        if mark in _HEX:
-            digits = self.text[self.place : self.place + _HEX[mark]]
-            try:
-                point = ord(chr(int(digits, 16)))
-            except (ValueError, OverflowError):
-                self.refuse(f"\\{mark} needs {_HEX[mark]} hexadecimal digits of a character")
-            if len(digits) < _HEX[mark]:
-                self.refuse(f"\\{mark} needs {_HEX[mark]} hexadecimal digits of a character")
-            self.place += _HEX[mark]
-            return ((point, point),)
-        if in_set and mark == "b":
-            return ((8, 8),)
-        if mark.isalnum():
-            self.refuse(f"\\{mark} is not known here (back-references and boundaries are not supported)")
-        return ((ord(mark), ord(mark)),)
+        begin = self.place - 1
+        known = escapes.class_of(self.text[self.place : self.place + 1], self.is_ascii)
+        if known is not None:
+            self.place += 1
+            return known
+        try:
+            point, self.place = escapes.character(self.text, self.place, in_set)
+        except ValueError as error:
+            self.refuse(str(error), begin)
+        return ((point, point),)
 
     def set(self) -> Ranges:
         begin, ranges = self.place - 1, list[tuple[int, int]]()

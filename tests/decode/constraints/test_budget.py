@@ -1,0 +1,88 @@
+"""Constraints that explode are refused after a bounded amount of work; those that people write need little."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from elman.decode import CallableStepper, Grammar, Infix, Lexicon, Options, Regex, Spelling, decode
+from elman.decode.constraints import compiled
+from elman.decode.constraints.budget import Budget
+from elman.errors import ConfigError
+from tests.decode.constraints.test_grammar import JSON, uniform
+
+CHARACTERS = [chr(code) for code in range(32, 127)]
+PIECES = [*CHARACTERS, *map("".join, itertools.product("abcdefghij", repeat=3)), '":', "true", '{"', '"}', "],[", '",']
+DOUBLING = "\n".join(f"r{k} ::= r{k + 1} r{k + 1}" for k in range(30)) + '\nr30 ::= "a"'
+EMPTIES = "\n".join(f"r{k} ::= r{k + 1} r{k + 1} | r{k + 1}" for k in range(60)) + '\nr60 ::= "a"?'
+
+
+def words(count: int) -> tuple[str, ...]:
+    letters = np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz"), (count, 8))
+    return tuple(map("".join, letters.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("constraints", "options"),
+    [
+        ((Regex("(a|b)*a(a|b){20}"),), {}),
+        ((Regex("a{1,1000000}"),), {}),
+        ((Regex("(((a{0,900}){0,900}){0,900})"),), {}),
+        ((Regex("(?:(?:(?:){1000000}){1000000}){1000000}"),), {}),
+        ((Regex(".{0,500}(foo|bar).{0,500}"), Infix("foobar")), {}),
+        ((Lexicon(words(30_000)),), {}),
+        ((Grammar('s ::= ("a"{1000}){1000} s?'),), {}),
+        ((Grammar('s ::= s s | "a"'),), {"max_length": 1000}),
+        ((Grammar('s ::= s s s | "a" | ""'),), {"max_length": 1000}),
+        ((Grammar('s ::= . - (.* "a" .{20})'),), {}),
+        ((Grammar(EMPTIES),), {}),
+        ((Grammar('s ::= "a"+'), Grammar(DOUBLING)), {}),
+    ],
+)
+def test_what_explodes_is_refused(constraints: tuple[Any, ...], options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"make them simpler, .* or raise max_states \(now 10,000\)"):
+        decode(uniform(CHARACTERS), [[0]], Options(constraints=constraints, max_states=10_000, **options))
+
+
+def test_more_is_allowed_where_more_is_asked_for() -> None:
+    constraint = (Regex("(a|b)*a(a|b){10}"),)
+    with pytest.raises(ConfigError, match="raise max_states"):
+        decode(uniform(CHARACTERS), [[0]], Options(constraints=constraint, max_states=1000))
+    assert decode(uniform(CHARACTERS), [[0]], Options(constraints=constraint, max_length=11))[0].best.text == "a" * 11
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, True, "many"])
+def test_a_number_of_states_is_needed(count: Any) -> None:
+    with pytest.raises(ConfigError, match="max_states must be a whole number of at least 1"):
+        Options(max_states=count)
+
+
+def chatty(pieces: list[str]) -> CallableStepper:
+    """Writes objects with long strings in them."""
+    likely = np.array([8.0 if piece in ('{"', "{", '"', '":', '",') else 0.0 for piece in pieces])
+    return CallableStepper(
+        lambda t, s: (np.tile(likely, (len(t), 1)), s), len(pieces), normalise=True, spelling=Spelling.of(pieces)
+    )
+
+
+@pytest.mark.parametrize("least", [0, 20])
+def test_near_the_longest_length_nothing_is_searched(monkeypatch: pytest.MonkeyPatch, least: int) -> None:
+    """How much a grammar costs over pieces of several characters does not depend on how near the end is."""
+    spent = []
+    for most in (30, 60, 240):
+        budgets: list[Budget] = []
+        monkeypatch.setattr(compiled, "Budget", lambda states, kept=budgets: kept.append(Budget(states)) or kept[0])
+        options = Options(
+            strategy="sample", count=20, max_length=most, min_length=least, constraints=(Grammar(JSON),), seed=1
+        )
+        (result,) = decode(chatty(PIECES), [[0]], options)
+        kinds = {type(json.loads(output.text or "")) for output in result.outputs}
+        assert dict in kinds
+        assert all(least <= len(output.tokens) <= most for output in result.outputs)
+        spent.append(budgets[0].spent)
+    assert max(spent) < 2_000_000
+    assert spent[2] < 8 * spent[0]
