@@ -74,6 +74,24 @@ def test_constraints(
     assert re.fullmatch(expected, json.loads(ended.out)["text"], re.DOTALL)
 
 
+def test_words_that_cannot_be_written_are_told(elman: Program, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "words").write_bytes("\ufefffade\r\nzoo\r\nface\r\n".encode())
+    for options in ((), ("--compare",)):
+        ended = elman("sample", model, "--length", 6, "--lexicon", "words", "--json", *options)
+        assert ended.status == 0, ended.err
+        told = "1 of the lexicon's 3 words have characters that no token writes, and are left out: 'zoo'\n"
+        assert ended.err == told
+    drawn = elman("sample", model, "--count", 50, "--temperature", 9, "--length", 6, "--lexicon", "words", "--json")
+    texts = [output["text"] for output in json.loads(drawn.out)["outputs"]]
+    assert set(texts) == {"fade", "face"}  # the first word is there, without the mark in front of it
+    (tmp_path / "words").write_text("zoo\nlynx\n")
+    ended = elman("sample", model, "--lexicon", "words")
+    assert (ended.status, ended.out) == (1, "")
+    assert (
+        "2 of the lexicon's 2 words have characters that no token writes: 'zoo', 'lynx'; no word is left" in ended.err
+    )
+
+
 def test_whole_characters_of_bytes(elman: Program, bytewise: Path) -> None:
     for seed in range(5):
         ended = elman(

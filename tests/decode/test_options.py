@@ -48,6 +48,12 @@ NAN = math.nan
         ({"stop_strings": "abc"}, "stop_strings must be a tuple, got 'abc'"),
         ({"stop_tokens": 5}, "stop_tokens must be a tuple, got 5"),
         ({"stop_tokens": ("a",)}, "name tokens by their numbers, got 'a'"),
+        ({"stop_tokens": (True,)}, "name tokens by their numbers, got True"),
+        ({"stop_tokens": (1.0,)}, "name tokens by their numbers, got 1.0"),
+        ({"bias": {-1: -math.inf}}, "bias must name tokens, 0 or above, got -1"),
+        ({"bias": {-99: 0.0}}, "bias must name tokens, 0 or above, got -99"),
+        ({"bias": {False: 1.0}}, "name tokens by their numbers, got False"),
+        ({"bias": {0.0: 1.0}}, "name tokens by their numbers, got 0.0"),
         ({"bias": {"a": 1.0}}, "name tokens by their numbers, got 'a'"),
         ({"constraints": Infix("a")}, r"constraints must be a tuple, got Infix\(part='a'\)"),
         ({"constraints": ("a*",)}, r"constraints are values such as Regex\(…\) or Prefix\(…\), got 'a\*'"),
@@ -108,6 +114,8 @@ def test_all_faults_are_told_at_once() -> None:
     [
         ({"stop_tokens": (4,)}, "token 4 is named in the options; the stepper has 0 … 3"),
         ({"bias": {7: 1.0}}, "token 7 is named in the options"),
+        ({"bias": {2**70: 1.0}}, "token 1180591620717411303424 is named in the options"),
+        ({"strategy": "beam", "ranker": Rank(bonus=1.0, bonus_tokens=(5,))}, "token 5 is named in the options"),
         ({"seed": (1, 2), "strategy": "sample"}, "1 prompts need as many seeds, or one; got 2"),
     ],
 )
@@ -174,6 +182,8 @@ def test_a_text_prompt_needs_a_spelling() -> None:
     ("make", "message"),
     [
         (lambda: Rank(coverage=-0.1), "coverage must be a finite number of at least 0, got -0.1"),
+        (lambda: Rank(bonus_tokens=(-1,)), r"bonus_tokens must be a tuple of tokens, 0 or above, got \(-1,\)"),
+        (lambda: Rank(bonus_tokens=(True,)), r"bonus_tokens must be a tuple of tokens, 0 or above, got \(True,\)"),
         (lambda: Rank(offset=-1.0), "offset must be a finite number of at least 0, got -1.0"),
         (lambda: Rank(alpha=NAN), "alpha must be a finite number, got nan"),
         (lambda: Rank(bonus=math.inf), "bonus must be a finite number, got inf"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json as json_
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,9 +55,11 @@ def sample(
     stepper = ModelStepper(model)
     begin = first_prompt(model.vocabulary) if prompt is None else prompt
     if compare:
-        return strategies.show(stepper, begin, settings, json)
+        with _telling():
+            return strategies.show(stepper, begin, settings, json)
     options = settings.options(keep_tree=tree or svg is not None or (json and settings.strategy == "beam"))
-    decoding = Decoding(stepper, [begin], options)
+    with _telling():
+        decoding = Decoding(stepper, [begin], options)
     if json:
         result = decoding.results()[0]
         print(json_.dumps(_facts(result, options, {"cell": model.cell, "prompt": begin})))
@@ -62,6 +67,16 @@ def sample(
         result = _write(decoding, prompt or "", Spelling.of(model.vocabulary), options)
     _show_tree(result, tree and not json, svg)
     return ExitStatus.OK
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """What the library warns of becomes talk, each thing once."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for message in dict.fromkeys(str(each.message) for each in told if issubclass(each.category, UserWarning)):
+        say(message)
 
 
 def _check_choices(compare: bool, tree: bool, settings: SampleSettings) -> None:

@@ -45,6 +45,7 @@ class SampleSettings:
         separator: the text is several words of the lexicon with this character between.
         utf8: of a model of bytes: whole characters only.
         first_match: end as soon as the constraints are met.
+        max_states: states that the constraints may be compiled to.
         width: of the beam, by default 8.
         groups: of beams that differ.
         diversity: how much they differ.
@@ -81,6 +82,7 @@ class SampleSettings:
     separator: str = ""
     utf8: bool = False
     first_match: bool = False
+    max_states: int = 200_000
     width: int | None = None
     groups: int = 1
     diversity: float = 0.0
@@ -136,6 +138,6 @@ _SHARED = {field.name for field in fields(SampleSettings)} & {field.name for fie
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # a byte-order mark is no part of a text
     except UnicodeDecodeError:
         raise DataError(f"{path}: text in UTF-8 expected") from None

@@ -175,7 +175,9 @@ def _bad_values(o: Options) -> Iterator[str]:
         if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 1 << 64:
             yield f"seed must be a whole number, 0 … 2^64 - 1, or a tuple of them; got {seed!r}"
     if any(token < 0 for token in o.stop_tokens):
-        yield f"stop_tokens must be tokens, 0 or above, got {o.stop_tokens}"
+        yield f"stop_tokens must be tokens, 0 or above, got {shown(o.stop_tokens)}"
+    if any(token < 0 for token in o.bias):
+        yield f"bias must name tokens, 0 or above, got {min(o.bias)}"
     if any(not isinstance(text, str) or not text for text in o.stop_strings):
         yield f"stop_strings must be texts that are not empty, got {o.stop_strings!r}"
     for token, value in o.bias.items():

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from elman.checks import a_function, finite, shown
-from elman.decode.roles import Floats, Hypotheses, Ranker
+from elman.decode.roles import Floats, Hypotheses, Ranker, is_token
 from elman.errors import ConfigError, ShapeError
 
 
@@ -43,8 +42,8 @@ class Rank(Ranker):
     def __post_init__(self) -> None:
         for name, least in (("alpha", -np.inf), ("bonus", -np.inf), ("coverage", 0.0), ("offset", 0.0)):
             finite(name, getattr(self, name), least)
-        if not isinstance(self.bonus_tokens, tuple) or not all(isinstance(t, Integral) for t in self.bonus_tokens):
-            raise ConfigError(f"bonus_tokens must be a tuple of tokens, got {shown(self.bonus_tokens)}")
+        if not isinstance(self.bonus_tokens, tuple) or not all(map(is_token, self.bonus_tokens)):
+            raise ConfigError(f"bonus_tokens must be a tuple of tokens, 0 or above, got {shown(self.bonus_tokens)}")
         if self.attention is not None:
             a_function("attention", self.attention, "a function state → [n, S], or None")
         if self.coverage and self.attention is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -120,6 +121,11 @@ class Ranker(ABC):
     def bound(self, hypotheses: Hypotheses, limit: int, /) -> Floats | None:
         """[n], no continuation to at most `limit` tokens scores higher; None where that cannot be said."""
         return None
+
+
+def is_token(value: object) -> bool:
+    """Whether a value can be a token's number."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
 def log_softmax(logits: NDArray[Any]) -> Floats:

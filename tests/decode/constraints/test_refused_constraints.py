@@ -22,7 +22,12 @@ def stepper() -> TableStepper:
         ({"constraints": (Regex("x+"),)}, "can never be met"),
         ({"constraints": (Regex("[^\\s\\S]"),)}, "can never be met"),
         ({"constraints": (Regex("a+"), Infix("b"))}, "can never be met"),
-        ({"constraints": (Lexicon(("xyz",)),)}, "can never be met"),
+        ({"constraints": (Lexicon(("xyz",)),)}, "1 of the lexicon's 1 words have .*: 'xyz'; no word is left"),
+        ({"constraints": (Lexicon(("a",), ","),)}, "the separator ',' has characters that no token writes"),
+        ({"constraints": (Allowed("xyz"),)}, "no token writes any of the allowed characters 'xyz'"),
+        ({"constraints": (Prefix((True,)),)}, r"the prefix must be text, or tokens 0 … 3, got \(True,\)"),
+        ({"constraints": (Infix((1.0,)),)}, r"the infix must be text, or tokens 0 … 3, got \(1.0,\)"),
+        ({"constraints": (Prefix((-1,)),)}, r"the prefix must be text, or tokens 0 … 3, got \(-1,\)"),
         ({"constraints": (Regex("a{4}"),), "max_length": 3}, "cannot be met by 0 … 3 tokens; .* has 4"),
         ({"constraints": (Regex("ab"),), "min_length": 3}, "cannot be met by 3 … 5 tokens"),
         ({"constraints": (Prefix("xy"),)}, "the prefix 'xy' has characters that no token writes"),
@@ -80,11 +85,21 @@ def test_expressions_that_cannot_be_read(expression: Any, message: str) -> None:
         (lambda: Lexicon(("a b",), " "), "a separator is one character"),
         (lambda: Lexicon(("a",), ", "), "a separator is one character"),
         (lambda: Lexicon((1, 2)), "a lexicon needs words"),
+        (lambda: Lexicon(5), "a lexicon needs words, got 5"),
+        (lambda: Lexicon(("a",), 5), "a separator is one character that stands in no word, got 5"),
     ],
 )
 def test_lexicons_that_are_none(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_words_that_no_token_writes_are_counted() -> None:
+    lexicon = Lexicon(("ab", "x", "yy", "ab", "zzz", "cx"))
+    told = r"4 of the lexicon's 5 words have characters that no token writes, and are left out: 'x', 'yy', 'zzz', …"
+    with pytest.warns(UserWarning, match=told):
+        (result,) = decode(stepper(), [[0]], Options(max_length=5, constraints=(lexicon,)))
+    assert result.best.text == "ab"
 
 
 def test_text_needs_a_spelling() -> None:

@@ -5,20 +5,23 @@ Each speaks of the decoded text alone, without the prompt, the stop token and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 
 import numpy as np
 
+from elman.checks import shown
 from elman.decode.constraints import automaton as automata
 from elman.decode.constraints import nfa, regex
 from elman.decode.constraints.automaton import Automaton
 from elman.decode.constraints.budget import Budget
 from elman.decode.constraints.pattern import LAST, Chars, Pattern, Repeat
-from elman.decode.roles import Integers
+from elman.decode.roles import Integers, is_token
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
+
+_EXAMPLES = 3  # of what is missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +94,39 @@ class Lexicon:
     separator: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.words, str) or not self.words or not all(isinstance(w, str) and w for w in self.words):
+        if not isinstance(self.words, tuple | list | set | frozenset):
+            raise ConfigError(f"a lexicon needs words, got {shown(self.words)}")
+        if not self.words or not all(isinstance(word, str) and word for word in self.words):
             raise ConfigError("a lexicon needs words, none of them empty")
-        if len(self.separator) > 1 or (self.separator and any(self.separator in word for word in self.words)):
-            raise ConfigError(f"a separator is one character that stands in no word, got {self.separator!r}")
+        object.__setattr__(self, "words", tuple(dict.fromkeys(self.words)))
+        separator = self.separator
+        if not isinstance(separator, str) or len(separator) > 1:
+            raise ConfigError(f"a separator is one character that stands in no word, got {shown(separator)}")
+        if separator and (word := next((word for word in self.words if separator in word), None)):
+            raise ConfigError(f"a separator is one character that stands in no word; {separator!r} stands in {word!r}")
 
     def over_text(self, alphabet: Alphabet) -> Automaton:
-        """A prefix tree of the words that can be written."""
-        written = (symbols for word in self.words if (symbols := alphabet.symbols(word)) is not None)
-        return automata.words(written, alphabet.symbols(self.separator) or (), alphabet.size, alphabet.budget)
+        """A prefix tree of the words that can be written; a warning counts those that cannot."""
+        missing: list[str] = []
+        written = _each_written(alphabet, self.words, missing)
+        separator = _written(alphabet, self.separator, "the separator")
+        found = automata.words(written, separator, alphabet.size, alphabet.budget)
+        if missing:
+            examples = ", ".join(map(repr, missing[:_EXAMPLES])) + (", …" if len(missing) > _EXAMPLES else "")
+            told = f"{len(missing):,} of the lexicon's {len(self.words):,} words have characters that no token writes"
+            if len(missing) == len(self.words):
+                raise ConfigError(f"{told}: {examples}; no word is left")
+            warnings.warn(f"{told}, and are left out: {examples}", stacklevel=2)
+        return found
+
+
+def _each_written(alphabet: Alphabet, words: Sequence[str], missing: list[str]) -> Iterator[list[int]]:
+    for word in words:
+        symbols = alphabet.symbols(word)
+        if symbols is None:
+            missing.append(word)
+        else:
+            yield symbols
 
 
 @dataclass(frozen=True)
@@ -141,6 +168,8 @@ class Allowed:
     def over_text(self, alphabet: Alphabet) -> Automaton:
         """One state. Of bytes: whole characters among these."""
         assert isinstance(self.symbols, str)
+        if self.symbols and all(alphabet.symbols(character) is None for character in self.symbols):
+            raise ConfigError(f"no token writes any of the allowed characters {shown(self.symbols)}")
         points = tuple((ord(character),) * 2 for character in sorted(set(self.symbols)))
         return alphabet.automaton(Repeat(Chars(points), 0, None))
 
@@ -161,11 +190,11 @@ def _written(alphabet: Alphabet, text: str | Sequence[int], what: str) -> list[i
     assert isinstance(text, str)
     symbols = alphabet.symbols(text)
     if symbols is None:
-        raise ConfigError(f"{what} {text!r} has characters that no token writes")
+        raise ConfigError(f"{what} {shown(text)} has characters that no token writes")
     return symbols
 
 
 def _in_range(tokens: str | Sequence[int], size: int, what: str) -> list[int]:
-    if not isinstance(tokens, tuple | list) or not all(isinstance(t, Integral) and 0 <= int(t) < size for t in tokens):
-        raise ConfigError(f"{what} must be text, or tokens 0 … {size - 1}, got {tokens!r}")
+    if not isinstance(tokens, tuple | list) or not all(is_token(t) and int(t) < size for t in tokens):
+        raise ConfigError(f"{what} must be text, or tokens 0 … {size - 1}, got {shown(tokens)}")
     return [int(token) for token in tokens]

@@ -11,6 +11,7 @@ from elman.decode.constraints.compiled import compiled
 from elman.decode.constraints.stops import before
 from elman.decode.door import admitted
 from elman.decode.options import Options
+from elman.decode.rankers import Rank
 from elman.decode.results import CONSTRAINT, DEAD_END, GOES_ON, LENGTH, STOP_STRING, STOP_TOKEN, Carried, Ended, Reason
 from elman.decode.roles import Booleans, Floats, Integers, Stepper
 from elman.decode.search.filters import Adjustment, repeats
@@ -40,6 +41,7 @@ class Guide:
         if self.spelling is not None and len(self.spelling) != self.size:
             raise ConfigError(f"the spelling has {len(self.spelling)} tokens, the stepper {self.size}")
         named = [*options.stop_tokens, *options.bias]
+        named += options.ranker.bonus_tokens if isinstance(options.ranker, Rank) else ()
         if named and max(named) >= self.size:
             raise ConfigError(f"token {max(named)} is named in the options; the stepper has 0 … {self.size - 1}")
         self.stops = np.array(sorted(set(options.stop_tokens)), np.int64)
