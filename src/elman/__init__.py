@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import elman.runtime as runtime
     import elman.sequences as sequences
     import elman.state as state
+    import elman.tasks as tasks
     import elman.train as train
     from elman.equations import (
         abs,
@@ -89,6 +90,7 @@ __all__ = [
     "sqrt",
     "state",
     "tanh",
+    "tasks",
     "train",
     "where",
 ]

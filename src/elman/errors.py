@@ -2,6 +2,7 @@
 
 A message says what was expected, what came, and the likely fix:
 ``lstm: U must be [4*H, H] = [256, 64], got [64, 256]; transposed?``
+Settings stand in backticks, `learning_rate`; the command line makes options of them.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ class UsageError(ElmanError):
 
 class TrainingDiverged(ElmanError):
     """The loss is no number any more."""
+
+
+class SaveError(ElmanError):
+    """A run cannot be written down: the disk is full, or its folder is gone; the message says what is lost."""
 
 
 class KernelError(ElmanError):

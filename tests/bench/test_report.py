@@ -57,7 +57,7 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "rows.json"
     path.write_text(text)
     with pytest.raises(
-        FormatError, match=r"rows\.json: not the rows of a benchmark \(.*\); elman bench --json writes them"
+        FormatError, match=r"rows\.json: not the rows of a benchmark \(.*\); elman bench writes them with `json`"
     ):
         load(path)
 
@@ -173,7 +173,7 @@ def test_higher_is_faster_and_the_larger_number_of_threads_is_drawn(tmp_path: Pa
 def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.svg"
     with pytest.raises(
-        DataError, match=r"^--chart: no row of the layers in float32 has a time; add layers to --suites$"
+        DataError, match=r"^`chart`: no row of the layers in float32 has a time; add layers to `suites`$"
     ):
         chart.draw(path, [row(None), row(suite="text"), row(dtype="bfloat16")])
     assert not path.exists()

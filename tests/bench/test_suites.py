@@ -243,12 +243,12 @@ def test_bfloat16_is_measured_at_large_sizes_where_none_are_given() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"hidden": (0,)}, "--hidden must be at least 1, got 0"),
-        ({"batch": (4, -1)}, "--batch must be at least 1, got -1"),
-        ({"threads": (0,)}, "--threads must be at least 1, got 0"),
-        ({"steps": -1}, "--steps must be at least 1, or 0 for each suite's own, got -1"),
-        ({"seconds": 0.0}, "--seconds must be above 0 and finite, got 0.0"),
-        ({"seconds": float("nan")}, "--seconds must be above 0 and finite, got nan"),
+        ({"hidden": (0,)}, "`hidden` must be at least 1, got 0"),
+        ({"batch": (4, -1)}, "`batch` must be at least 1, got -1"),
+        ({"threads": (0,)}, "`threads` must be at least 1, got 0"),
+        ({"steps": -1}, "`steps` must be at least 1, or 0 for each suite's own, got -1"),
+        ({"seconds": 0.0}, "`seconds` must be above 0 and finite, got 0.0"),
+        ({"seconds": float("nan")}, "`seconds` must be above 0 and finite, got nan"),
     ],
 )
 def test_bad_options_are_refused(given: dict[str, Any], message: str) -> None:
@@ -267,9 +267,9 @@ def test_peers_are_those_installed_where_none_is_named(monkeypatch: pytest.Monke
     everything = {"torch": "torch 1", "torch.compile": "torch 1", "onnxruntime": "onnxruntime 1"}
     assert peers.choose(()) == everything
     assert peers.choose(("onnxruntime",)) == {"onnxruntime": "onnxruntime 1"}
-    with pytest.raises(ConfigError, match=r"^--peers: jax is not installed: pip install jax$"):
+    with pytest.raises(ConfigError, match=r"^`peers`: jax is not installed: pip install jax$"):
         peers.choose(("torch", "jax"))
-    with pytest.raises(ConfigError, match=r"^--peers: keras is not known; choose from torch, torch.compile, onnx"):
+    with pytest.raises(ConfigError, match=r"^`peers`: keras is not known; choose from torch, torch.compile, onnx"):
         peers.choose(("keras",))
 
 

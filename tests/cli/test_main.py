@@ -35,10 +35,10 @@ def test_help_names_every_command(elman: Program, arguments: tuple[str, ...]) ->
 
 
 def test_help_of_training_names_every_option(elman: Program) -> None:
-    from elman.train.config import TextSettings
+    from elman.train.settings import Settings
 
     text = elman("train", "text", "--help").out
-    for name in TextSettings.__struct_fields__:
+    for name in Settings().by_name():
         assert f"--{name.replace('_', '-')}" in text
 
 

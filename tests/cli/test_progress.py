@@ -9,15 +9,16 @@ import pytest
 from rich.console import Console
 
 from elman.cli.progress import ProgressLine, describe
-from elman.train.report import Report
+from elman.train.reports import StepReport
 
-REPORT = Report(
+REPORT = StepReport(
     step=1234,
     progress=0.5,
     seconds=100.0,
     seconds_left=3723.0,
     tokens_per_second=56789.4,
-    bits=2.3456,
+    loss=2.3456,
+    unit="bits",
     learning_rate=1e-3,
     gradient_norm=0.5,
     validation=None,

@@ -13,8 +13,8 @@ from elman.decode import ModelStepper, Options, decode
 from elman.decode.roles import log_softmax
 from elman.decode.scoring import score
 from elman.formats import model_file
-from elman.models import LanguageModel
-from elman.models.language import to_model_file
+from elman.formats.heads import Softmax
+from elman.models import Network, OneHot, Stack, to_model_file
 from elman.nn import Linear
 from elman.runtime import Model, load
 from elman.sequences import Ragged
@@ -32,7 +32,9 @@ def network(cell, dtype, request):
     if dtype is torch.bfloat16:
         pytest.skip("model files hold float32 and float64")
     torch.manual_seed(0)
-    model = LanguageModel(cell, vocabulary_size, hidden_size, 1 if cell.graph.output_size == "1" else 2).to(dtype)
+    sizes = {letter: hidden_size for letter in cell.graph.letters if letter not in "DH"}
+    stack = Stack(cell, hidden_size, 1 if cell.graph.output_size == "1" else 2, sizes=sizes)
+    model = Network(OneHot(vocabulary_size), stack, Softmax(vocabulary_size)).to(dtype)
     with torch.no_grad():
         model.head.weight.mul_(3)
     return model.eval()

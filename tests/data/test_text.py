@@ -32,7 +32,7 @@ def test_a_name_that_no_file_can_have_is_refused():
 
 def test_text_that_is_not_utf8_is_located_and_bytes_are_suggested(tmp_path):
     (tmp_path / "a").write_bytes(b"one\ntwo \xe9t\xe9")
-    with pytest.raises(DataError, match=r"0xe9 at position 8 \(line 2\).*--bytes"):
+    with pytest.raises(DataError, match=r"0xe9 at position 8 \(line 2\).*`bytes`"):
         read_text(tmp_path / "a")
     assert read_text(tmp_path / "a", bytes=True) == b"one\ntwo \xe9t\xe9"
 

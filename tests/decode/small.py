@@ -13,6 +13,7 @@ from elman import cells
 from elman.cells.layout import layout
 from elman.data import Vocabulary
 from elman.decode import CallableStepper, ModelStepper, Spelling, TableStepper
+from elman.formats.heads import Softmax
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.runtime import Model
 
@@ -65,7 +66,7 @@ def model_file(
         width = hidden
     tensors["head.weight"] = (2 * random.normal(size=(size, hidden))).astype(np.float32)
     tensors["head.bias"] = np.zeros(size, np.float32)
-    return ModelFile(graphs, tuple(layers), vocabulary, {"kind": "softmax", "size": size}, tensors)
+    return ModelFile(graphs, tuple(layers), vocabulary, Softmax(size), tensors)
 
 
 def model(*names: str, **options: Any) -> ModelStepper:

@@ -12,8 +12,8 @@ from elman import cells
 from elman.data import Vocabulary
 from elman.decode import ModelStepper, Options, Spelling, decode
 from elman.errors import ConfigError, DataError, ShapeError
-from elman.models import LanguageModel
-from elman.models.language import to_model_file
+from elman.formats.heads import Softmax
+from elman.models import Network, OneHot, Stack, to_model_file
 from elman.models.stepper import TorchState, TorchStepper
 from elman.runtime import Model
 from tests.tolerances import assert_close
@@ -35,9 +35,9 @@ class Plain(torch.nn.Module):
         return self.head(output), state
 
 
-def language_model() -> LanguageModel:
+def language_model() -> Network:
     torch.manual_seed(0)
-    return LanguageModel(cells.get("lstm"), 5, 8, 2)
+    return Network(OneHot(5), Stack(cells.get("lstm"), 8, 2), Softmax(5))
 
 
 @pytest.mark.parametrize("strategy", ["greedy", "sample", "beam", "exact"])

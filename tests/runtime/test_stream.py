@@ -15,6 +15,7 @@ from elman.cells.layout import layout
 from elman.data import Vocabulary
 from elman.errors import ConfigError, DtypeError, FormatError, ShapeError
 from elman.formats import model_file
+from elman.formats.heads import Softmax
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.runtime import Model
 from tests.tolerances import assert_close
@@ -39,7 +40,7 @@ def build(*names: str, head: bool = True, reverse: bool = False, dtype: str = "f
     if head:
         tensors |= {"head.weight": random.normal(size=(V, H)).astype(dtype), "head.bias": np.zeros(V, dtype)}
     vocabulary = Vocabulary.characters("abcde") if head else None
-    return ModelFile(graphs, tuple(layers), vocabulary, {"kind": "softmax", "size": V} if head else None, tensors)
+    return ModelFile(graphs, tuple(layers), vocabulary, Softmax(V) if head else None, tensors)
 
 
 def test_load_takes_a_file_or_a_folder(tmp_path: Path) -> None:

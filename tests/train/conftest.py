@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from elman.train.config import TextConfig
+from elman.train.config import Config
 
 VERSE = "the quick brown fox jumps over the lazy dog, and the dog sleeps on.\n"
 
@@ -21,11 +21,11 @@ def text_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small(text_file: Path) -> Callable[..., TextConfig]:
+def small(text_file: Path) -> Callable[..., Config]:
     """`small(steps=…, …)`: settings for a run on the verse."""
 
-    def make(**settings: Any) -> TextConfig:
+    def make(**settings: Any) -> Config:
         usual = {"hidden": 12, "batch": 3, "chunk": 7, "steps": 24, "validations": 4, "threads": 1}
-        return TextConfig(file=str(text_file), **(usual | settings))
+        return Config.of("text", str(text_file), **(usual | settings))
 
     return make

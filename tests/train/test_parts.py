@@ -5,20 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from elman import cells
-from elman.errors import ConfigError, EquationError
-from elman.models import LanguageModel
-from elman.train import config
-from elman.train.cell_choice import find_cell, settled
-from elman.train.config import TextConfig
-from elman.train.data import demo_prose
-from elman.train.evaluate import bits_per_character
 from elman.train.schedule import Budget, learning_rate, passes
 from elman.train.threads import FastestThreads
 
@@ -90,119 +80,3 @@ def test_equal_times_change_nothing() -> None:
 def test_one_thread_leaves_no_choice() -> None:
     _, threads = total(lambda i, n: float(n), 100, most=1)
     assert threads.chosen == threads.next == 1
-
-
-def test_config_goes_to_toml_and_back(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    for each in (
-        TextConfig(file=""),
-        TextConfig(file='odd "name"\\ with\ttab, \x7f and 🙂', cell="a\nb.py:c", steps=3, minutes=0.25, bytes=True),
-        TextConfig(file="", clip=math.inf, checkpoint_seconds=math.inf),
-    ):
-        config.write(path, each)
-        assert config.read(path) == each
-
-
-@pytest.mark.parametrize("text", ["hidden = 'many'", "hidden = 9", "nosuch = 1", "hidden = ", "hidden = 0", "\x00"])
-def test_a_damaged_config_is_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text(text)
-    with pytest.raises(ConfigError):
-        config.read(path)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"hidden": 0}, "--hidden must be at least 1, got 0"),
-        ({"dropout": 1.0}, "--dropout must be from 0 to less than 1"),
-        ({"validation": 0.0}, "--validation must be between 0 and 1"),
-        ({"learning_rate": -1.0}, "--learning-rate must be above 0"),
-        ({"learning_rate": math.nan}, "--learning-rate must be above 0 and finite, got nan"),
-        ({"learning_rate": math.inf}, "--learning-rate must be above 0 and finite, got inf"),
-        ({"steps": 0}, "--steps must be at least 1"),
-        ({"minutes": 0.0}, "--minutes must be above 0"),
-        ({"minutes": math.inf}, "--minutes must be above 0 and finite, got inf"),
-        ({"seed": -1}, "--seed must be at least 0"),
-    ],
-)
-def test_ranges(settings: dict[str, float], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        config.check(TextConfig(file="", **settings))  # type: ignore[arg-type]
-
-
-def test_minutes_have_a_default_only_without_steps() -> None:
-    assert TextConfig(file="").seconds == 300
-    assert TextConfig(file="", steps=5).seconds is None
-    assert TextConfig(file="", steps=5, minutes=2).seconds == 120
-
-
-CELLS = """
-from elman import cell, tanh
-
-@cell(states="h")
-def mine(x, h, W, U, b):
-    return tanh(W @ x + U @ h + b)
-
-number = 3
-"""
-
-
-def test_a_cell_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cells.py").write_text(CELLS)
-    monkeypatch.chdir(tmp_path)
-    assert find_cell("cells.py:mine").name == "mine"
-    assert settled("cells.py:mine") == f"{tmp_path.resolve()}/cells.py:mine"
-    assert settled("lstm") == "lstm"
-    assert find_cell("lstm") == cells.get("lstm")
-
-
-@pytest.mark.parametrize(
-    ("choice", "message"),
-    [
-        ("nosuch", "unknown cell 'nosuch'; built in: elman"),
-        ("missing.py:mine", "no file missing.py"),
-        ("cells.py", "write cells.py:name"),
-        ("cells.py:other", "other is not there; cells in cells.py: mine"),
-        ("cells.py:number", "number is no cell"),
-        ("broken.py:mine", "fails when it is run: ZeroDivisionError"),
-        ("cells.txt:mine", "must end in .py"),
-    ],
-)
-def test_cells_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, message: str) -> None:
-    (tmp_path / "cells.py").write_text(CELLS)
-    (tmp_path / "cells.txt").write_text(CELLS)
-    (tmp_path / "broken.py").write_text("1 / 0")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=message):
-        find_cell(choice)
-
-
-def test_refused_equations_keep_their_message(tmp_path: Path) -> None:
-    file = tmp_path / "cells.py"
-    file.write_text(CELLS.replace("tanh(W", "max(W"))
-    with pytest.raises(EquationError):
-        find_cell(f"{file}:mine")
-
-
-@pytest.mark.parametrize("count", [2, 3, 700, 4096, 10_001])
-def test_bits_per_character(count: int) -> None:
-    """Against one pass over the text. Stretches begin without a past: that costs a little where there are several."""
-    torch.manual_seed(0)
-    model = LanguageModel(cells.get("gru"), 5, 8, dropout=0.5)
-    tokens = np.random.default_rng(0).integers(0, 5, count)
-    model.eval()
-    with torch.no_grad():
-        logits, _ = model(torch.from_numpy(tokens[:-1, None]))
-    nats = torch.nn.functional.cross_entropy(logits[:, 0], torch.from_numpy(tokens[1:])).item()
-    model.train()
-    found = bits_per_character(model, tokens)
-    assert found == pytest.approx(nats / math.log(2), rel=1e-6 if count < 2 * 2048 else 1e-3)
-    assert model.training
-
-
-def test_the_demo_text_has_no_drawn_tables() -> None:
-    text = demo_prose()
-    lines = text.splitlines()
-    assert len(text) > 100_000
-    assert not [line for line in lines if line.lstrip().startswith(("|", "+-", "+=")) or " " * 12 in line]

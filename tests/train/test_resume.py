@@ -13,29 +13,29 @@ import pytest
 
 from elman.errors import ConfigError, DataError, FormatError
 from elman.formats import safetensors
-from elman.train.config import TextConfig
+from elman.train.config import Config
 from elman.train.folder import RunFolder
-from elman.train.report import Report
+from elman.train.reports import StepReport
+from elman.train.run import resume, train
 from elman.train.stopping import Stopped
-from elman.train.text import resume_text, train_text
 
-Small = Callable[..., TextConfig]
+Small = Callable[..., Config]
 
 
 class Killed(Exception):
     """Stands for a process that ends without another word."""
 
 
-def stop_at(step: int) -> Callable[[Report], None]:
-    def listen(report: Report) -> None:
+def stop_at(step: int) -> Callable[[StepReport], None]:
+    def listen(report: StepReport) -> None:
         if report.step == step:
             signal.raise_signal(signal.SIGINT)
 
     return listen
 
 
-def kill_at(step: int) -> Callable[[Report], None]:
-    def listen(report: Report) -> None:
+def kill_at(step: int) -> Callable[[StepReport], None]:
+    def listen(report: StepReport) -> None:
         if report.step == step:
             raise Killed
 
@@ -45,7 +45,7 @@ def kill_at(step: int) -> Callable[[Report], None]:
 def remains(folder: RunFolder) -> tuple[Any, ...]:
     """Everything that a run leaves, but for what the clock says."""
     tensors, metadata = safetensors.load(folder.checkpoint)
-    facts = json.loads(metadata["elman.checkpoint"])
+    facts = json.loads(metadata["elman.checkpoint"])["facts"]
     for name in ("seconds", "validation_seconds"):
         facts["counters"].pop(name)
     facts.pop("metrics")  # a length in bytes; the lines hold times
@@ -70,53 +70,55 @@ SETTINGS = [
 @pytest.mark.parametrize(
     "interrupt", [stop_at(5), stop_at(12), kill_at(5), kill_at(17)], ids=["stop 5", "stop 12", "kill 5", "kill 17"]
 )
-def test_same_bits(small: Small, tmp_path: Path, settings: dict[str, Any], interrupt: Callable[[Report], None]) -> None:
+def test_same_bits(
+    small: Small, tmp_path: Path, settings: dict[str, Any], interrupt: Callable[[StepReport], None]
+) -> None:
     whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
     config = small(**settings)
-    expected = train_text(config, whole)
+    expected = train(config, whole)
     with pytest.raises((Stopped, Killed)):
-        train_text(config, parted, listen=interrupt)
-    outcome = resume_text(parted)
+        train(config, parted, listen=interrupt)
+    outcome = resume(parted)
     assert remains(parted) == remains(whole)
-    assert (outcome.steps, outcome.bits_per_character) == (expected.steps, expected.bits_per_character)
+    assert (outcome.steps, outcome.measures) == (expected.steps, expected.measures)
 
 
 def test_stopped_again_and_again(small: Small, tmp_path: Path) -> None:
     whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
-    train_text(small(), whole)
+    train(small(), whole)
     with pytest.raises(Stopped):
-        train_text(small(), parted, listen=stop_at(3))
+        train(small(), parted, listen=stop_at(3))
     for step in (4, 9, 23):
         with pytest.raises(Stopped):
-            resume_text(parted, listen=stop_at(step))
-    resume_text(parted)
+            resume(parted, listen=stop_at(step))
+    resume(parted)
     assert remains(parted) == remains(whole)
 
 
 def test_killed_before_the_first_checkpoint(small: Small, tmp_path: Path) -> None:
     whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
-    train_text(small(), whole)
+    train(small(), whole)
     with pytest.raises(Killed):
-        train_text(small(), parted, listen=kill_at(2))
+        train(small(), parted, listen=kill_at(2))
     assert not parted.checkpoint.exists()
     assert parted.metrics_size() > 0
-    resume_text(parted)
+    resume(parted)
     assert remains(parted) == remains(whole)
 
 
 def test_signal_handlers_are_given_back(small: Small, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(Stopped) as stopped:
-        train_text(small(), RunFolder(tmp_path / "run"), listen=stop_at(1))
+        train(small(), RunFolder(tmp_path / "run"), listen=stop_at(1))
     assert stopped.value.signal == signal.SIGINT
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_an_ended_run_gives_its_outcome_again(small: Small, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    outcome = train_text(small(), folder)
+    outcome = train(small(), folder)
     before = remains(folder)
-    again = resume_text(folder, listen=lambda report: pytest.fail("a step was taken"))
+    again = resume(folder, listen=lambda report: pytest.fail("a step was taken"))
     assert again == outcome
     assert remains(folder) == before
 
@@ -125,8 +127,8 @@ def test_a_run_by_the_clock_goes_on_with_the_time_that_is_left(small: Small, tmp
     folder = RunFolder(tmp_path / "run")
     config = small(steps=None, minutes=0.5 / 60)
     with pytest.raises(Stopped):
-        train_text(config, folder, listen=stop_at(2))
-    outcome = resume_text(folder)
+        train(config, folder, listen=stop_at(2))
+    outcome = resume(folder)
     assert outcome.steps > 2
     assert 0.5 <= outcome.seconds < 5
 
@@ -134,24 +136,24 @@ def test_a_run_by_the_clock_goes_on_with_the_time_that_is_left(small: Small, tmp
 def test_given_settings_must_be_the_runs_own(small: Small, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(Stopped):
-        train_text(small(), folder, listen=stop_at(2))
-    with pytest.raises(ConfigError, match="hidden is 12 there and 13 was given"):
-        resume_text(folder, given=small(hidden=13))
-    resume_text(folder, given=small())
+        train(small(), folder, listen=stop_at(2))
+    with pytest.raises(ConfigError, match="`hidden` is 12 there and 13 was asked for"):
+        resume(folder, given={"hidden": 13})
+    resume(folder, given={"hidden": 12})
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no run to resume"):
-        resume_text(RunFolder(tmp_path / "none"))
+        resume(RunFolder(tmp_path / "none"))
 
 
 def test_a_changed_text_is_refused(small: Small, tmp_path: Path, text_file: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(Stopped):
-        train_text(small(), folder, listen=stop_at(2))
+        train(small(), folder, listen=stop_at(2))
     text_file.write_text(text_file.read_text().replace("fox", "cow"))
-    with pytest.raises(DataError, match="has changed since the run began"):
-        resume_text(folder)
+    with pytest.raises(DataError, match="have changed since the run began"):
+        resume(folder)
 
 
 CELL = """
@@ -167,20 +169,20 @@ def test_changed_equations_are_refused(small: Small, tmp_path: Path) -> None:
     file, folder = tmp_path / "cells.py", RunFolder(tmp_path / "run")
     file.write_text(CELL.format(recurrent="U @ h"))
     with pytest.raises(Stopped):
-        train_text(small(cell=f"{file}:mine"), folder, listen=stop_at(2))
+        train(small(cell=f"{file}:mine"), folder, listen=stop_at(2))
     file.write_text(CELL.format(recurrent="tanh(U @ h)"))
     with pytest.raises(ConfigError, match="its equations have changed"):
-        resume_text(folder)
+        resume(folder)
 
 
 def test_a_damaged_checkpoint_is_refused(small: Small, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(Stopped):
-        train_text(small(), folder, listen=stop_at(2))
+        train(small(), folder, listen=stop_at(2))
     whole = folder.checkpoint.read_bytes()
     folder.checkpoint.write_bytes(whole[:-7])
     with pytest.raises(FormatError, match=r"checkpoint\.safetensors"):
-        resume_text(folder)
+        resume(folder)
     safetensors.save(folder.checkpoint, {"model.x": np.zeros(3, np.float32)})
     with pytest.raises(FormatError, match="not a checkpoint"):
-        resume_text(folder)
+        resume(folder)

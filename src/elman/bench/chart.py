@@ -53,7 +53,7 @@ def draw(path: Path, rows: Sequence[Row], about: str = "") -> None:
         row for row in rows if (row.suite, row.dtype) == ("layers", "float32") and row.peer in _PEERS and row.ratio
     ]
     if not chosen:
-        raise DataError("--chart: no row of the layers in float32 has a time; add layers to --suites")
+        raise DataError("`chart`: no row of the layers in float32 has a time; add layers to `suites`")
     threads = max(row.threads for row in chosen)
     chosen = [row for row in chosen if row.threads == threads]
     with atomic_write(path) as file:

@@ -23,6 +23,7 @@ from elman.bench.rows import Case
 from elman.data.vocabulary import Vocabulary
 from elman.decode import Grammar, ModelStepper, Output, Regex, decode
 from elman.decode import Options as Decode
+from elman.formats.heads import Softmax
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.interchange.torch import of_layer, to_cell, torch_layout
 from elman.runtime.model import Model
@@ -109,7 +110,7 @@ class CharacterModel(torch.nn.Module):
             tensors |= {f"layers.{k}.{n}": value for n, value in to_cell(torch_layout("LSTM"), lstm, hidden).items()}
         widths = [len(CHARACTERS), *[hidden] * (_LAYERS - 1)]
         layers = tuple((LayerSpec(graph.hash, {"D": width, "H": hidden}),) for width in widths)
-        head = {"kind": "softmax", "size": len(CHARACTERS)}
+        head = Softmax(len(CHARACTERS))
         file = ModelFile({graph.hash: graph}, layers, Vocabulary.characters(CHARACTERS), head, tensors)
         return ModelStepper(Model(file))
 

@@ -39,11 +39,11 @@ class Options:
         for name in ("hidden", "batch", "threads"):
             for value in getattr(self, name):
                 if value < 1:
-                    raise ConfigError(f"--{name} must be at least 1, got {value}")
+                    raise ConfigError(f"`{name}` must be at least 1, got {value}")
         if self.steps < 0:
-            raise ConfigError(f"--steps must be at least 1, or 0 for each suite's own, got {self.steps}")
+            raise ConfigError(f"`steps` must be at least 1, or 0 for each suite's own, got {self.steps}")
         if not 0 < self.seconds < float("inf"):
-            raise ConfigError(f"--seconds must be above 0 and finite, got {self.seconds}")
+            raise ConfigError(f"`seconds` must be above 0 and finite, got {self.seconds}")
 
     def cases(
         self,

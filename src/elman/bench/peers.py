@@ -55,9 +55,9 @@ def choose(names: Sequence[str]) -> dict[str, str]:
     chosen = {}
     for name in names:
         if name not in PEERS:
-            raise ConfigError(f"--peers: {name} is not known; choose from {', '.join(PEERS)}")
+            raise ConfigError(f"`peers`: {name} is not known; choose from {', '.join(PEERS)}")
         found = PEERS[name].version
         if found is None:
-            raise ConfigError(f"--peers: {name} is not installed: {PEERS[name].command}")
+            raise ConfigError(f"`peers`: {name} is not installed: {PEERS[name].command}")
         chosen[name] = found
     return chosen

@@ -76,7 +76,9 @@ def load(path: Path) -> Report:
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"{path}: not the rows of a benchmark ({error}); elman bench --json writes them") from None
+        raise FormatError(
+            f"{path}: not the rows of a benchmark ({error}); elman bench writes them with `json`"
+        ) from None
 
 
 def _counts(rates: Mapping[str, Mapping[str, float]]) -> dict[str, dict[int, float]]:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from elman import __version__
+from elman.cli.dashes import with_dashes
 from elman.cli.status import ExitStatus
 from elman.cli.streams import release_stdout, settle
 from elman.errors import ElmanError, UsageError
+from elman.train.stopping import handled, interrupt
 
 _EXTRAS = {"tyro": "cli", "msgspec": "cli", "rich": "cli", "torch": "train", "matplotlib": "figures"}
 
@@ -28,9 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     settle()
     try:
-        status = _run([argument for argument in arguments if argument != "--debug"])
-        sys.stdout.flush()
-        return status
+        with handled(interrupt):
+            status = _run([argument for argument in arguments if argument != "--debug"])
+            sys.stdout.flush()
+            return status
     except SystemExit as error:  # how help ends
         return error.code if isinstance(error.code, int) else ExitStatus.USAGE
     except KeyboardInterrupt as error:
@@ -69,6 +72,6 @@ def _tell(message: str, debug: bool) -> None:
     """One line on standard error; before it, where asked for, the traceback."""
     if debug:
         traceback.print_exc()
-    line = " ".join(message.split("\n"))
-    with suppress(BrokenPipeError):
+    line = with_dashes(" ".join(message.split("\n")))
+    with suppress(OSError):  # a terminal that is closed, a reader that has left
         print(f"elman: {line}", file=sys.stderr, flush=True)

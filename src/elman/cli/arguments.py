@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, wraps
-from inspect import cleandoc
+from inspect import cleandoc, signature
 from typing import Any
 
 from tyro._errors import on_parse_error  # private, and pinned for it: the public way to learn of errors is a drawing
@@ -12,6 +12,7 @@ from tyro.conf import DisallowNone, FlagCreatePairsOff
 from tyro.extras import SubcommandApp
 
 from elman.cli import bench, compress, demo, sample, score, train
+from elman.cli.dashes import named
 from elman.cli.options import settings_registry, with_plain_options
 from elman.cli.refusals import refuse
 
@@ -37,7 +38,7 @@ def parse(arguments: list[str]) -> Command:
         UsageError: there is no such command or option, or a value is of the wrong kind.
     """
     with on_parse_error(partial(refuse, arguments=arguments, commands=COMMANDS)):
-        command: Command = _app().cli(
+        command: Command = _app(named(arguments)).cli(
             prog="elman",
             description=_DESCRIPTION,
             args=arguments or ["--help"],
@@ -47,7 +48,7 @@ def parse(arguments: list[str]) -> Command:
     return command
 
 
-def _app() -> SubcommandApp:
+def _app(given: frozenset[str]) -> SubcommandApp:
     app = SubcommandApp()
     groups = {name: SubcommandApp() for name in _GROUPS}
     for group, help_ in _GROUPS.items():
@@ -55,7 +56,7 @@ def _app() -> SubcommandApp:
     for words, command in COMMANDS.items():
         *group_words, name = words.split()
         place = groups[group_words[0]] if group_words else app
-        place.command(name=name, help=_summary(command))(_later(command))
+        place.command(name=name, help=_summary(command))(_later(command, given))
     return app
 
 
@@ -64,11 +65,12 @@ def _summary(command: Callable[..., int]) -> str:
     return cleandoc(command.__doc__ or "").partition("\nArgs:")[0].strip()
 
 
-def _later(command: Callable[..., int]) -> Callable[..., Command]:
-    """What takes a command's arguments, and gives the call of the command."""
+def _later(command: Callable[..., int], given: frozenset[str]) -> Callable[..., Command]:
+    """What takes a command's arguments, and gives the call of the command; some also learn what was `given`."""
+    known = {"given": given} if "given" in signature(command).parameters else {}
 
     @wraps(command)
-    def bound(*positional: Any, **named: Any) -> Command:
-        return partial(command, *positional, **named)
+    def bound(*positional: Any, **parsed: Any) -> Command:
+        return partial(command, *positional, **{**parsed, **known})
 
     return with_plain_options(bound)

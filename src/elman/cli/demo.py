@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as json_
 import math
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,16 @@ from elman.cli.progress import ProgressLine, say
 from elman.cli.status import ExitStatus
 from elman.compare import curves
 from elman.compare.novelty import known_words, longest_copy
+from elman.data import readers, splits
+from elman.data.dataset import Dataset
 from elman.data.demo_text import demo_text
 from elman.decode import ModelStepper
 from elman.decode import sample as draw
 from elman.errors import ConfigError
 from elman.runtime import load
-from elman.train.config import TextConfig, check
-from elman.train.data import TextData, load_text
+from elman.train.config import Config
 from elman.train.folder import RunFolder
-from elman.train.report import Outcome
+from elman.train.reports import Outcome
 from elman.train.stopping import Stopped
 
 PARAMETERS = 400_000
@@ -34,6 +34,7 @@ DROPOUT = 0.4  # the text is read a dozen times in a minute
 ORDERS = (1, 3, 5)
 PROMPT = "The "
 LENGTH = 2000
+MEASURE = "bits_per_character"
 
 
 def demo(
@@ -56,18 +57,18 @@ def demo(
         json: print the figures as JSON.
     """
     settings = _settings(seconds, temperature, seed)
-    data = _text(settings)
-    outcomes = [_train(name, settings, data, run) for name in LEARNING_RATES]
-    counted = _ngrams(data)
+    training, held_out = _text(settings)
+    outcomes = [_train(name, settings, training, run) for name in LEARNING_RATES]
+    counted = _ngrams(training, held_out)
     lines = [curves.read_curve(outcome.cell, RunFolder(outcome.run).metrics) for outcome in outcomes]
     picture = _draw(run / "curves.png", lines, counted)
     if not json:
         _show(outcomes, counted, lines)
-    best = min(outcomes, key=lambda outcome: outcome.bits_per_character)
+    best = min(outcomes, key=lambda outcome: outcome.measures[MEASURE])
     text = _sample(best, temperature, seed, quiet=json)
     figures = _figures(text)
     if json:
-        networks = [asdict(outcome) for outcome in outcomes]
+        networks = [outcome.to_json() for outcome in outcomes]
         print(json_.dumps({"networks": networks, "ngrams": counted, "curves": picture, "sample": text, **figures}))
     else:
         _show_figures(figures)
@@ -75,47 +76,46 @@ def demo(
     return ExitStatus.OK
 
 
-def _settings(seconds: float, temperature: float, seed: int) -> TextConfig:
+def _settings(seconds: float, temperature: float, seed: int) -> Config:
     """What all networks share. Raises ConfigError for what would fail minutes later."""
     if not 0 < seconds < math.inf:
         raise ConfigError(f"--seconds must be above 0 and finite, got {seconds}")
     if not 0 <= temperature < math.inf:
         raise ConfigError(f"--temperature must be 0 or above and finite, got {temperature}")
-    settings = TextConfig(file="", minutes=seconds / 60, dropout=DROPOUT, seed=seed, validations=20)
-    check(settings)
-    return settings
+    return Config.of("text", minutes=seconds / 60, dropout=DROPOUT, seed=seed, validations=20)
 
 
-def _text(settings: TextConfig) -> TextData:
-    data = load_text(settings)
+def _text(settings: Config) -> tuple[Dataset, Dataset]:
+    """What is trained on, and what is held out."""
+    data = readers.read(settings.source)
+    training, held_out = splits.hold_out_end(data, settings.data.validation)
     say(
-        f"the text: {len(data.training) + len(data.validation):,} characters, {len(data.vocabulary)} different; "
-        f"the last {len(data.validation):,} are held out"
+        f"the text: {data.steps:,} characters, {len(data.vocabularies['text'])} different; "
+        f"the last {held_out.steps:,} are held out"
     )
-    return data
+    return training, held_out
 
 
-def _train(name: str, settings: TextConfig, data: TextData, run: Path) -> Outcome:
+def _train(name: str, settings: Config, data: Dataset, run: Path) -> Outcome:
     """One network of the common size."""
-    import msgspec
+    from elman import cells, tasks
+    from elman.models import Stack, hidden_size_for
+    from elman.train.run import train
 
-    from elman import cells
-    from elman.models import hidden_size_for
-    from elman.train.text import train_text
-
-    hidden = hidden_size_for(cells.get(name), len(data.vocabulary), PARAMETERS)
-    chosen = msgspec.structs.replace(settings, cell=name, hidden=hidden, learning_rate=LEARNING_RATES[name])
+    task = tasks.get(settings.task).of(data)
+    hidden = hidden_size_for(PARAMETERS, task.input.size, Stack(cells.get(name), 1), task.head)
+    chosen = settings.replaced({"cell": name, "hidden": hidden, "learning_rate": LEARNING_RATES[name]})
     try:
         with ProgressLine(f"{name} {hidden}") as progress:
-            return train_text(chosen, RunFolder(run / name), overwrite=True, listen=progress)
+            return train(chosen, RunFolder(run / name), overwrite=True, listen=progress)
     except Stopped as stopped:
         raise Stopped("interrupted; the next demo begins anew", stopped.signal) from None
 
 
-def _ngrams(data: TextData) -> dict[str, float]:
+def _ngrams(training: Dataset, held_out: Dataset) -> dict[str, float]:
     """Bits per character of n-grams of the same training part, on what the networks are measured on."""
-    model = NGram.fit(data.training, max(ORDERS), len(data.vocabulary))
-    return {f"{order}-gram": model.bits_per_character(data.validation, order) for order in ORDERS}
+    model = NGram.fit(training.columns["text"].values, max(ORDERS), len(training.vocabularies["text"]))
+    return {f"{order}-gram": model.bits_per_character(held_out.columns["text"].values, order) for order in ORDERS}
 
 
 def _draw(path: Path, lines: list[curves.Curve], counted: dict[str, float]) -> str | None:
@@ -134,7 +134,7 @@ def _show(outcomes: list[Outcome], counted: dict[str, float], lines: list[curves
         table.add_row(name, "", "", "", "", f"{bits:.3f}")
     for o in outcomes:
         figures = (o.hidden, o.parameters, o.steps, round(o.tokens_per_second))
-        table.add_row(o.cell, *(f"{figure:,}" for figure in figures), f"{o.bits_per_character:.3f}")
+        table.add_row(o.cell, *(f"{figure:,}" for figure in figures), f"{o.measures[MEASURE]:.3f}")
     console = Console()
     console.print(table)
     console.print(curves.plot(lines) + "\n", markup=False, highlight=False)

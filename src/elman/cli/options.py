@@ -11,7 +11,7 @@ import docstring_parser
 from tyro.conf import arg
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-_SILENT: tuple[object, ...] = (None, False, "", ())
+_SILENT: tuple[object, ...] = (None, False, "", (), {})
 
 
 def with_plain_options(command: Callable[..., Any]) -> Callable[..., Any]:

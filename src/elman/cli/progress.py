@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from elman.train.report import Report
+from elman.train.reports import StepReport
 
 
 def say(message: str) -> None:
-    """Talk: one line on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """Talk: one line on standard error, where anybody still listens."""
+    with suppress(OSError, ValueError):  # a terminal that is closed, a reader that has left
+        print(message, file=sys.stderr, flush=True)
 
 
-def describe(report: Report) -> str:
-    """A run in one line, what matters most first: bits per character, time, speed."""
+def describe(report: StepReport) -> str:
+    """A run in one line, what matters most first: the measure, time, speed."""
     held_out = [] if report.best is None else [f"held out {report.best:.3f}"]
     parts = [
         *held_out,
-        f"training {report.bits:.3f} bits",
+        f"training {report.loss:.3f} {report.unit}",
         f"{_clock(report.seconds_left)} left",
         f"{report.tokens_per_second:,.0f} tokens/s",
         f"step {report.step:,}",
@@ -54,7 +56,7 @@ class ProgressLine:
             self._progress.start()
         return self
 
-    def __call__(self, report: Report) -> None:
+    def __call__(self, report: StepReport) -> None:
         """Show a report: at once on a terminal, elsewhere only where the held-out part was measured."""
         if self._progress is not None:
             self._progress.update(self._task, completed=report.progress, line=describe(report))
@@ -65,4 +67,5 @@ class ProgressLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress is not None:
-            self._progress.stop()
+            with suppress(OSError):  # the terminal is closed
+                self._progress.stop()

@@ -1,8 +1,9 @@
-"""Files and texts on their way into numbers: readers and vocabularies; no network is known here (numpy)."""
+"""Files on their way into numbers: readers, datasets, vocabularies, splits; no network is known here (numpy)."""
 
 from __future__ import annotations
 
+from elman.data.dataset import Dataset
 from elman.data.text import read_text
 from elman.data.vocabulary import Vocabulary
 
-__all__ = ["Vocabulary", "read_text"]
+__all__ = ["Dataset", "Vocabulary", "read_text"]

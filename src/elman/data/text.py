@@ -23,8 +23,10 @@ def read_text(path: str | os.PathLike[str], bytes: bool = False) -> str | bytes:
         bytes: give the bytes and ask nothing of them.
 
     Raises:
-        DataError: the file is missing, a folder, empty, not readable, or not UTF-8.
+        DataError: the name is empty; the file is missing, a folder, empty, not readable, or not UTF-8.
     """
+    if not os.fspath(path):
+        raise DataError("the name of the file is empty: is a variable unset?")
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -43,5 +45,5 @@ def read_text(path: str | os.PathLike[str], bytes: bool = False) -> str | bytes:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{path}: text in UTF-8 expected, byte 0x{data[error.start]:02x} at position {error.start} (line {line}) "
-            "is not; convert the file, or read it as bytes with --bytes"
+            "is not; convert the file, or set `bytes` to read it as bytes"
         ) from None

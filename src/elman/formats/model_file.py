@@ -20,7 +20,9 @@ from elman.cells.sizes import check_sizes
 from elman.data.vocabulary import Vocabulary
 from elman.equations import EquationError, Graph
 from elman.errors import ConfigError, FormatError
-from elman.formats import safetensors
+from elman.formats import heads, safetensors
+from elman.formats.atomic import atomic_write
+from elman.formats.heads import HeadSpec
 
 VERSION = 1
 IN_FOLDER = "model.safetensors"  # the name of the model in the folder of a run
@@ -52,16 +54,16 @@ class ModelFile:
         layers: the stack from the input up; an entry is one direction, or a forward and a reverse one whose outputs are
             joined, forward first.
         vocabulary: what tokens mean, for a model whose input is tokens (one-hot of the first layer's D).
-        head: {"kind": "softmax", "size": V} for logits [V] on top, or None.
+        head: what stands on top, or None.
         tensors: float32 or float64, all alike: "layers.0.W", "layers.0.reverse.W" and so on as
-            `elman.cells.layout` names them, "head.weight" [V, H] and "head.bias" [V].
+            `elman.cells.layout` names them, and those of the head.
         extra: plain JSON values about the model (how it was trained).
     """
 
     graphs: Mapping[str, Graph]
     layers: tuple[tuple[LayerSpec, ...], ...]
     vocabulary: Vocabulary | None
-    head: Mapping[str, Any] | None
+    head: HeadSpec | None
     tensors: Mapping[str, NDArray[Any]]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -73,13 +75,27 @@ class ModelFile:
 
 
 def save(path: str | os.PathLike[str], model: ModelFile) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file, whole or not at all; see `dumps`.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    data = dumps(model, str(path))
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def dumps(model: ModelFile, source: str = "the model") -> bytes:
+    """Give the bytes of a model file.
+
+    Args:
+        model: all of it.
+        source: what to call it in errors.
 
     Raises:
         FormatError: the parts of the model do not fit one another, or `extra` is not plain JSON.
-        OSError: the folder cannot be written.
     """
-    _check(model, str(path))
+    _check(model, source)
     about = {
         "version": VERSION,
         "graphs": {name: graph.to_json() for name, graph in model.graphs.items()},
@@ -88,14 +104,14 @@ def save(path: str | os.PathLike[str], model: ModelFile) -> None:
             for entry in model.layers
         ],
         "vocabulary": model.vocabulary.to_json() if model.vocabulary else None,
-        "head": dict(model.head) if model.head else None,
+        "head": model.head.to_json() if model.head else None,
         "extra": dict(model.extra),
     }
     try:
         text = json.dumps(about)
     except (TypeError, ValueError) as error:
-        raise FormatError(f"{path}: the model's extra must be plain JSON values: {error}") from None
-    safetensors.save(path, model.tensors, {_KEY: text})
+        raise FormatError(f"{source}: the model's extra must be plain JSON values: {error}") from None
+    return safetensors.dumps(model.tensors, {_KEY: text})
 
 
 def load(path: str | os.PathLike[str]) -> ModelFile:
@@ -117,7 +133,7 @@ def load(path: str | os.PathLike[str]) -> ModelFile:
             graphs={name: Graph.from_json(graph) for name, graph in about["graphs"].items()},
             layers=tuple(tuple(_spec(spec) for spec in entry) for entry in about["layers"]),
             vocabulary=None if about["vocabulary"] is None else Vocabulary.from_json(about["vocabulary"]),
-            head=None if about["head"] is None else dict(about["head"]),
+            head=None if about["head"] is None else heads.from_json(about["head"]),
             tensors=tensors,
             extra=dict(about["extra"]),
         )
@@ -183,16 +199,14 @@ def _stack_faults(model: ModelFile) -> Iterator[str]:
 
 def _end_faults(model: ModelFile) -> Iterator[str]:
     head, vocabulary = model.head, model.vocabulary
-    if head is not None and (head.get("kind") != "softmax" or not _is_size(head.get("size"))):
-        yield f'a head {{"kind": "softmax", "size": V}} expected, got {dict(head)}; written by a later version?'
     if vocabulary is None:
         return
     for spec in model.layers[0]:
         fed = _width(model.graphs[spec.cell].inputs[0].size, spec)
         if fed != len(vocabulary):
             yield f"the first layer reads {fed} tokens, the vocabulary has {len(vocabulary)}"
-    if head is not None and head.get("size") != len(vocabulary):
-        yield f"the head gives {head.get('size')} tokens, the vocabulary has {len(vocabulary)}"
+    if isinstance(head, heads.Softmax) and head.size != len(vocabulary):
+        yield f"the head gives {head.size} tokens, the vocabulary has {len(vocabulary)}"
 
 
 def _tensor_faults(model: ModelFile) -> Iterator[str]:
@@ -219,8 +233,7 @@ def _shapes(model: ModelFile) -> dict[str, tuple[int, ...]]:
                 shapes[_prefix(layer, spec) + slot.name] = slot.shape
     if model.head is not None:
         width = sum(_width(model.graphs[spec.cell].output_size, spec) for spec in model.layers[-1])
-        shapes["head.weight"] = (model.head["size"], width)
-        shapes["head.bias"] = (model.head["size"],)
+        shapes |= model.head.shapes(width)
     return shapes
 
 

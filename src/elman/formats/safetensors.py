@@ -110,6 +110,11 @@ def load(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, str]]:
     Raises:
         FormatError: also where the file is missing, a folder, empty or not readable.
     """
+    return loads(read_bytes(path), str(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a whole file. Raises FormatError where it is missing, a folder, empty or not readable."""
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -120,7 +125,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, str]]:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
     if not data:
         raise FormatError(f"{path}: the file is empty")
-    return loads(data, str(path))
+    return data
 
 
 def _storable(name: str, tensor: ArrayLike) -> NDArray[Any]:

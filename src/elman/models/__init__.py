@@ -1,9 +1,14 @@
-"""Whole models: a recurrent stack with what a task needs around it (torch)."""
+"""Whole networks: a recurrent stack with what stands below and above it; no task is known here (torch)."""
 
 from __future__ import annotations
 
-from elman.models.language import LanguageModel, to_model_file
+from elman.models.network import Network, NetworkOutput
+from elman.models.saving import to_model_file
 from elman.models.sizes import hidden_size_for, parameter_count
+from elman.models.spec import OneHot, Stack
 from elman.models.stepper import TorchStepper
 
-__all__ = ["LanguageModel", "TorchStepper", "hidden_size_for", "parameter_count", "to_model_file"]
+__all__ = [
+    "Network", "NetworkOutput", "OneHot", "Stack", "TorchStepper", "hidden_size_for", "parameter_count",
+    "to_model_file",
+]  # fmt: skip

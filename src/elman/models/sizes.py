@@ -1,40 +1,46 @@
-"""How large a language model is, counted from the equations alone."""
+"""How large a network is, counted from the equations alone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from elman.cells.layout import layout
-from elman.equations import Cell, Graph
+from elman.cells.sizes import sizes_of
 from elman.errors import ConfigError
+from elman.formats.heads import HeadSpec
+from elman.models.spec import Stack
 
 
-def layer_sizes(graph: Graph, input_size: int, hidden_size: int) -> dict[str, int]:
-    """The size of each letter in one layer: D is the input's, every other letter has the hidden size."""
-    return {letter: input_size if letter == "D" else hidden_size for letter in graph.letters}
+def parameter_count(input_size: int, stack: Stack, head: HeadSpec) -> int:
+    """Numbers that a `Network` of these sizes learns: the recurrent stack and the linear head."""
+    graph, total, width = stack.cell.graph, 0, input_size
+    for layers in (1, stack.num_layers - 1):  # from the second on they are alike
+        sizes = sizes_of(graph, width, stack.hidden_size, stack.sizes)
+        total += layers * sum(prod(slot.shape) for slot in layout(graph, sizes))
+        width = sizes.get(graph.output_size, 1)
+    return total + sum(prod(shape) for shape in head.shapes(width).values())
 
 
-def parameter_count(cell: Cell, vocabulary_size: int, hidden_size: int, num_layers: int = 1) -> int:
-    """Numbers that a `LanguageModel` of these sizes learns: the recurrent stack and the linear head."""
-    total, width = 0, vocabulary_size
-    for _ in range(num_layers):
-        sizes = layer_sizes(cell.graph, width, hidden_size)
-        total += sum(prod(slot.shape) for slot in layout(cell.graph, sizes))
-        width = sizes[cell.graph.output_size]
-    return total + vocabulary_size * (width + 1)
+def hidden_size_for(parameters: int, input_size: int, stack: Stack, head: HeadSpec) -> int:
+    """The hidden size whose network comes nearest to a number of parameters, so that cells are compared like for like.
 
+    Args:
+        parameters: numbers to learn.
+        input_size: D of the first layer.
+        stack: the layers, of any hidden size.
+        head: what stands on top.
 
-def hidden_size_for(cell: Cell, vocabulary_size: int, parameters: int, num_layers: int = 1) -> int:
-    """The hidden size whose model comes nearest to a number of parameters, so that cells can be compared like for like.
-
-    Raises ConfigError where even a single unit has more.
+    Raises:
+        ConfigError: even a single unit has more.
     """
 
     def count(hidden_size: int) -> int:
-        return parameter_count(cell, vocabulary_size, hidden_size, num_layers)
+        return parameter_count(input_size, replace(stack, hidden_size=hidden_size), head)
 
     if count(1) > parameters:
-        raise ConfigError(f"{cell.name}: one hidden unit already has {count(1)} parameters, asked for {parameters}")
+        name = stack.cell.name
+        raise ConfigError(f"{name}: one hidden unit already has {count(1)} parameters, asked for {parameters}")
     low, high = 1, 2
     while count(high) <= parameters:
         low, high = high, 2 * high

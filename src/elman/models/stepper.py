@@ -21,7 +21,7 @@ class TorchStepper(Stepper):
     """Steps a torch model. Its products may round differently in another batch; `ModelStepper` never does.
 
     Args:
-        model: (tokens int64 [1, B], state) → (logits [1, B, V], state), such as a `LanguageModel`; a state is a tensor,
+        model: (tokens int64 [1, B], state) → (logits [1, B, V], state), such as a `Network`; a state is a tensor,
             an `elman.state.State`, or tuples, lists and dictionaries of these. For a beginning it is given None. A
             module is put into evaluation mode.
         size: V.

@@ -70,4 +70,4 @@ def head_of(file: ModelFile) -> Head | None:
     """The head that a model file holds; None where it holds none."""
     if file.head is None:
         return None
-    return Head(file.head["kind"], file.tensors["head.weight"], file.tensors["head.bias"])
+    return Head(file.head.kind, file.tensors["head.weight"], file.tensors["head.bias"])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from elman.checks import of_kind, shown, whole
 from elman.errors import ConfigError, DtypeError, ShapeError
+from elman.formats.heads import Softmax
 from elman.runtime.model import Model
 from elman.runtime.network import Network
 from elman.runtime.team import Team
@@ -149,10 +150,10 @@ class RowStepper:
 
     def __init__(self, model: Model, threads: int = 0) -> None:
         of_kind("model", model, Model, "a Model (elman.load reads one)")
-        if model.file.head is None or model.file.head["kind"] != "softmax":
+        if not isinstance(model.file.head, Softmax):
             raise ConfigError("decoding needs a model that predicts tokens; this one has no head that does")
         self._network, self._team = model.network, Team(threads)
-        self.size: int = model.file.head["size"]
+        self.size: int = model.file.head.size
         self._places: list[_Place] = []  # never changed, only replaced: threads may look through it
 
     def start(self, batch: int) -> RowState:

@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time: a long text as parallel streams, cut into chunks.
+"""Truncated backpropagation through time: a long sequence as parallel streams, cut into chunks.
 
 Reference: Williams & Peng 1990, "An efficient gradient-based algorithm for on-line training of recurrent networks".
 """
@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,47 +22,51 @@ class Chunk:
     """Some steps of every stream.
 
     Attributes:
-        inputs: int64 [K, B], tokens.
-        targets: int64 [K, B], each the token that follows.
+        inputs: [K, B, ...].
+        targets: [K, B, ...], what each step is to give.
         first: whether the streams begin here, so that no state is carried in.
     """
 
-    inputs: NDArray[np.int64]
-    targets: NDArray[np.int64]
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
     first: bool
 
 
 class Streams:
-    """Tokens laid out as B contiguous streams side by side, read K steps at a time.
+    """One long sequence laid out as B contiguous streams side by side, read K steps at a time.
 
-    Stream b holds the targets b * length + 1 ... (b + 1) * length, so the state after a chunk is the state that the
-    next chunk begins with. At most B - 1 tokens at the end of the text are left out; the last chunk of an epoch may be
-    shorter. Iterating gives the rest of the current epoch; the position can be saved and restored.
+    Stream b holds the steps b * length ... (b + 1) * length - 1, so the state after a chunk is the state that the next
+    chunk begins with. At most B - 1 steps at the end are left out; the last chunk of an epoch may be shorter.
+    Iterating gives the rest of the current epoch; the position can be saved and restored.
 
     Args:
-        tokens: integers [N].
+        inputs: [N, ...], integers stand for tokens.
+        targets: [N, ...].
         batch: B, streams.
         steps: K, steps of a chunk.
 
     Raises:
         ConfigError: batch or steps below 1.
-        DataError: too few tokens for the streams.
+        DataError: inputs and targets of unlike length; too few steps for the streams.
     """
 
-    def __init__(self, tokens: ArrayLike, batch: int, steps: int) -> None:
+    def __init__(self, inputs: ArrayLike, targets: ArrayLike, batch: int, steps: int) -> None:
         if batch < 1 or steps < 1:
-            raise ConfigError(f"streams: batch and steps must be >= 1, got {batch} and {steps}")
-        array = np.asarray(tokens)
-        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-            raise DataError(f"streams: one axis of integer tokens expected, got {array.dtype} {list(array.shape)}")
-        if len(array) <= batch:
+            raise ConfigError(f"streams: `batch` and `steps` must be >= 1, got {batch} and {steps}")
+        columns = [np.asarray(column) for column in (inputs, targets)]
+        if any(column.ndim < 1 or len(column) != len(columns[0]) for column in columns):
+            shapes = " and ".join(str(list(column.shape)) for column in columns)
+            raise DataError(f"streams: inputs and targets of one length expected, got {shapes}")
+        if len(columns[0]) < batch:
             raise DataError(
-                f"streams: {batch} streams need at least {batch + 1} tokens, got {len(array)}; use a smaller batch"
+                f"{batch} streams side by side need at least {batch} steps to train on, got {len(columns[0])}; "
+                "a longer sequence, or a smaller `batch`"
             )
         self.batch, self.steps = batch, steps
-        self.length = (len(array) - 1) // batch
-        self._inputs = array[: batch * self.length].reshape(batch, self.length)
-        self._targets = array[1 : batch * self.length + 1].reshape(batch, self.length)
+        self.length = len(columns[0]) // batch
+        self._inputs, self._targets = (
+            column[: batch * self.length].reshape(batch, self.length, *column.shape[1:]) for column in columns
+        )
         self.epoch = 0
         self.position = 0
 
@@ -93,7 +98,7 @@ class Streams:
         """Go to a saved position.
 
         Raises:
-            DataError: it was saved over other tokens or another batch, where going on would repeat and skip text.
+            DataError: it was saved over other steps or another batch, where going on would repeat and skip steps.
         """
         expected = self.state_dict()
         if missing := sorted(expected.keys() - state.keys()):
@@ -101,17 +106,19 @@ class Streams:
         for name in ("batch", "length", "checksum"):
             if state[name] != expected[name]:
                 raise DataError(
-                    f"streams: the saved position belongs to {name} {state[name]}, this text has {expected[name]}"
+                    f"streams: the saved position belongs to {name} {state[name]}, this one has {expected[name]}"
                 )
         if not 0 <= state["position"] < self.length or state["epoch"] < 0:
             raise DataError(f"streams: a position from 0 to {self.length - 1} expected, got {state['position']}")
         self.epoch, self.position = state["epoch"], state["position"]
 
     @staticmethod
-    def _columns(grid: NDArray[np.integer], begin: int, end: int) -> NDArray[np.int64]:
-        return np.ascontiguousarray(grid[:, begin:end].T, dtype=np.int64)
+    def _columns(grid: NDArray[Any], begin: int, end: int) -> NDArray[Any]:
+        return np.ascontiguousarray(grid[:, begin:end].swapaxes(0, 1))
 
     @cached_property
     def _checksum(self) -> int:
-        whole = zlib.crc32(np.ascontiguousarray(self._inputs, dtype="<i8").data)
-        return zlib.crc32(np.ascontiguousarray(self._targets[-1:, -1], dtype="<i8").data, whole)
+        whole = 0
+        for grid in (self._inputs, self._targets):
+            whole = zlib.crc32(np.ascontiguousarray(grid, dtype=grid.dtype.newbyteorder("<")).data.cast("B"), whole)
+        return whole

@@ -1,59 +1,111 @@
-"""Everything that a run continues from, in one file that is either whole or not there.
+"""Everything that a run continues from, in one sealed file that is either whole or not there.
 
-Tensors: the weights, the optimiser's moments, the carried state and the random generator's state. Beside them, as JSON
-in the file's metadata: counters, the position in the text, and what must not have changed meanwhile.
+Tensors: the weights, the optimiser's moments, the carried state, the random generator's state, and the best model's
+file, byte by byte. Beside them, as JSON in the file's metadata: the settings, counters, and the position in the data.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from elman.errors import FormatError
-from elman.formats import safetensors
+from elman.errors import ConfigError, FormatError
+from elman.formats import safetensors, sealed
+from elman.models import Network
 from elman.state import State
+from elman.train.config import Config
 
-VERSION = 1
+VERSION = 2
 _KEY = "elman.checkpoint"
+_GROUPS = ("model", "optimiser", "state")
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Arrays = dict[str, NDArray[Any]]
+
+
+class Counters(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a run has done.
+
+    Attributes:
+        step, tokens, seconds, validation_seconds: so far.
+        marked: the progress after the last step, by which metrics and validations are due.
+        loss: the running mean.
+        measures: of the best model, by name.
+        step_of_best: when it was reached.
+    """
+
+    step: Count = 0
+    marked: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    tokens: Count = 0
+    seconds: Amount = 0.0
+    validation_seconds: Amount = 0.0
+    loss: float = 0.0
+    measures: dict[str, float] = {}
+    step_of_best: Count = 0
+
+    @property
+    def best(self) -> float | None:
+        """The first measure of the best model; None before there is one."""
+        return next(iter(self.measures.values()), None)
+
+
+class Facts(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What is no tensor.
+
+    Attributes:
+        config: the settings.
+        counters: what was done.
+        streams: the position in the data.
+        metrics: bytes of metrics that tell of these steps.
+    """
+
+    config: Config
+    counters: Counters
+    streams: dict[str, int]
+    metrics: Count
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at rest: arrays by name, and facts as plain JSON values."""
+    """A run at rest."""
 
     tensors: Mapping[str, NDArray[Any]]
-    facts: Mapping[str, Any]
+    facts: Facts
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all."""
-    facts = {"version": VERSION, **checkpoint.facts}
-    safetensors.save(path, checkpoint.tensors, {_KEY: json.dumps(facts)})
+def dumps(checkpoint: Checkpoint) -> bytes:
+    """Give the bytes of a checkpoint."""
+    about = {"version": VERSION, "facts": checkpoint.facts}
+    return sealed.dumps(checkpoint.tensors, {_KEY: msgspec.json.encode(about).decode()})
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint. Raises FormatError where the file is none, or of a version that is not known."""
-    tensors, metadata = safetensors.load(path)
+    """Read a checkpoint. Raises FormatError where the file is none, is damaged, or of a version that is not known."""
+    data = safetensors.read_bytes(path)
+    tensors, metadata = safetensors.loads(data, str(path))
     try:
-        facts = json.loads(metadata[_KEY])
-        version = facts.pop("version")
-    except (KeyError, ValueError, AttributeError) as error:
+        about = msgspec.json.decode(metadata[_KEY], type=dict[str, msgspec.Raw])
+        version = msgspec.json.decode(about["version"], type=int)
+        if version != VERSION:
+            raise FormatError(f"{path}: a checkpoint of version {version}; this version of Elman reads {VERSION}")
+        sealed.check(data, str(path))
+        facts = msgspec.json.decode(about["facts"], type=Facts)
+    except (KeyError, ConfigError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not a checkpoint of a run ({type(error).__name__}: {error})") from None
-    if version != VERSION:
-        raise FormatError(f"{path}: a checkpoint of version {version}; this version of Elman reads version {VERSION}")
     return Checkpoint(tensors, facts)
 
 
-def pack(model: torch.nn.Module, optimiser: torch.optim.Optimizer, state: State | None) -> dict[str, NDArray[Any]]:
+def pack(network: Network, optimiser: torch.optim.Optimizer, state: State | None) -> Arrays:
     """The arrays of a run, with torch's random state."""
-    named: dict[str, torch.Tensor] = {f"model.{name}": p for name, p in model.named_parameters()}
+    named: dict[str, torch.Tensor] = {f"model.{name}": p for name, p in network.named_parameters()}
     for index, moments in optimiser.state_dict()["state"].items():
         named |= {f"optimiser.{index}.{key}": torch.as_tensor(value) for key, value in moments.items()}
     named |= {f"state.{name}": value for name, value in (state or {}).items()}
@@ -61,32 +113,64 @@ def pack(model: torch.nn.Module, optimiser: torch.optim.Optimizer, state: State 
     return {name: tensor.detach().cpu().numpy() for name, tensor in named.items()}
 
 
-def unpack(checkpoint: Checkpoint, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def unpack(tensors: Mapping[str, NDArray[Any]], network: Network, optimiser: torch.optim.Optimizer) -> State | None:
     """Put the arrays back where they came from.
 
     Returns:
-        the arrays of the carried state, by name; empty where none was carried.
+        the carried state; None where none was carried.
 
     Raises:
-        FormatError: the checkpoint belongs to another model.
+        FormatError: the arrays belong to another network, or are not those of a run.
     """
-    groups: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimiser": {}, "state": {}}
-    for name, array in checkpoint.tensors.items():
+    groups: dict[str, dict[str, torch.Tensor]] = {group: {} for group in _GROUPS}
+    for name, array in tensors.items():
         group, _, rest = name.partition(".")
         if group in groups:
             groups[group][rest] = torch.from_numpy(array)
-    expected = {name: p.shape for name, p in model.named_parameters()}
-    found = {name: tensor.shape for name, tensor in groups["model"].items()}
-    if expected != found or "random" not in checkpoint.tensors:
-        different = sorted({name for name, _ in set(expected.items()) ^ set(found.items())})
-        raise FormatError(f"the checkpoint is of another model: {', '.join(different)} differ")
+    weights = dict(network.named_parameters())
+    _check_alike(groups["model"], weights)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in weights.items():
             parameter.copy_(groups["model"][name])
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in groups["optimiser"].items():
+    moments = _moments(groups["optimiser"], list(weights.values()))
+    try:
+        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+        torch.set_rng_state(torch.from_numpy(tensors["random"].astype(np.uint8)))
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise FormatError(f"the checkpoint's random state or moments are damaged: {error!r}") from None
+    return _state(groups["state"], network)
+
+
+def _check_alike(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    kinds = [{(name, t.shape, t.dtype) for name, t in tensors.items()} for tensors in (found, expected)]
+    if different := sorted({name for name, _, _ in kinds[0] ^ kinds[1]}):
+        raise FormatError(f"the checkpoint is of another model: {', '.join(different)} differ")
+
+
+def _moments(
+    found: Mapping[str, torch.Tensor], weights: list[torch.nn.Parameter]
+) -> dict[int, dict[str, torch.Tensor]]:
+    """The optimiser's tensors by parameter and name: all parameters have the same ones, or none has any."""
+    moments: dict[int, dict[str, torch.Tensor]] = {index: {} for index in range(len(weights))}
+    for name, tensor in found.items():
         index, _, key = name.partition(".")
-        moments.setdefault(int(index), {})[key] = tensor
-    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-    torch.set_rng_state(torch.from_numpy(checkpoint.tensors["random"].astype(np.uint8)))
-    return groups["state"]
+        if not index.isdecimal() or int(index) not in moments:
+            raise FormatError(f"the checkpoint's moment {name} belongs to no parameter")
+        if tensor.shape not in ((), weights[int(index)].shape):
+            raise FormatError(f"the checkpoint's moment {name} has the shape {list(tensor.shape)} of no parameter")
+        moments[int(index)][key] = tensor
+    if len({frozenset(each) for each in moments.values()}) > 1:
+        raise FormatError("the checkpoint lacks moments of some parameters")
+    return moments if found else {}
+
+
+def _state(found: Mapping[str, torch.Tensor], network: Network) -> State | None:
+    if not found:
+        return None
+    recurrent = network.recurrent
+    layers, ports = recurrent.num_layers * recurrent.directions, recurrent.graph.states
+    sizes = {port.name: recurrent.sizes.get(port.size, 1) for port in ports}
+    shapes = {name: (tensor.ndim, tensor.shape[0], tensor.shape[-1]) for name, tensor in found.items() if tensor.ndim}
+    if shapes != {name: (3, layers, size) for name, size in sizes.items()}:
+        raise FormatError("the checkpoint's carried state does not fit the cell")
+    return State(found, axis=1, start={port.name: port.start for port in ports})

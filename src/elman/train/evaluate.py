@@ -1,56 +1,56 @@
-"""How well a model predicts a text that it has not learned from."""
+"""How well a network does on what it has not learned from."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from elman.models import LanguageModel
-from elman.state import State
+from elman.models import Network
+from elman.tasks.task import Columns, Task
 
-_STRETCH = 2048  # predictions of one stretch at least: what its start without a past costs is then far below 1%
+_STRETCH = 2048  # steps of one stretch at least: what its start without a past costs is then far below 1%
 _MOST_STRETCHES = 32
 _STEPS = 512
 
 
-def bits_per_character(model: LanguageModel, tokens: NDArray[np.int64]) -> float:
-    """Mean −log2 p of each token but the first, given all before it.
+def measure(network: Network, task: Task, columns: Columns) -> dict[str, float]:
+    """The task's measures over one long sequence.
 
-    The text is read as up to 32 stretches side by side, each with the state carried along from the stretch's beginning.
+    It is read as up to 32 stretches side by side, each with the state carried along from the stretch's beginning; the
+    last few steps go on from the last stretch.
 
     Args:
-        model: put into evaluation mode for the time being.
-        tokens: int64 [N], at least two.
+        network: put into evaluation mode for the time being.
+        task: whose measures.
+        columns: at least one step.
     """
-    count = len(tokens) - 1
+    count, tally, was_training = len(columns.inputs), task.tally(), network.training
     stretches = max(1, min(_MOST_STRETCHES, count // _STRETCH))
-    length = count // stretches
-    whole = torch.from_numpy(tokens[: stretches * length].reshape(stretches, length).T.copy())
-    follow = torch.from_numpy(tokens[1 : stretches * length + 1].reshape(stretches, length).T.copy())
-    rest = torch.from_numpy(tokens[stretches * length :, None].copy())
-    was_training = model.training
-    model.eval()
+    whole = stretches * (count // stretches)
+    state = None
+    network.eval()
     try:
         with torch.inference_mode():
-            nats, state = _read(model, whole, follow, None)
-            if len(rest) > 1:  # the last few go on from the last stretch
-                nats += _read(model, rest[:-1], rest[1:], state.select([stretches - 1]))[0]
+            for inputs, targets in _parts(columns, 0, whole, stretches):
+                outputs, state = network.outputs(inputs, state)
+                tally.add(outputs, targets)
+            state = state.select([stretches - 1]) if state is not None else None
+            for inputs, targets in _parts(columns, whole, count, 1):
+                outputs, state = network.outputs(inputs, state)
+                tally.add(outputs, targets)
     finally:
-        model.train(was_training)
-    return nats / (count * math.log(2))
+        network.train(was_training)
+    return tally.measures()
 
 
-def _read(
-    model: LanguageModel, inputs: torch.Tensor, targets: torch.Tensor, state: State | None
-) -> tuple[float, State]:
-    """Sum of −ln p over targets [T, B], and the state after them."""
-    total = 0.0
-    for begin in range(0, len(inputs), _STEPS):
-        part = slice(begin, begin + _STEPS)
-        nats, state = model.loss(inputs[part], targets[part], state, reduction="sum")
-        total += nats.item()
-    assert state is not None  # there is at least one target
-    return total, state
+def _parts(columns: Columns, begin: int, end: int, streams: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The steps from `begin` to `end` as streams side by side, inputs and targets [K, B, ...] at a time."""
+    grids = []
+    for column in (columns.inputs, columns.targets):
+        stretch = column[begin:end]
+        grids.append(stretch.reshape(streams, len(stretch) // streams, *stretch.shape[1:]).swapaxes(0, 1))
+    for first in range(0, len(grids[0]), _STEPS):
+        inputs, targets = (torch.from_numpy(grid[first : first + _STEPS].copy()) for grid in grids)
+        yield inputs, targets

@@ -2,74 +2,61 @@
 
 from __future__ import annotations
 
+import errno
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 
+import msgspec
+import numpy as np
 import torch
 
-from elman.errors import TrainingDiverged
+from elman.errors import ConfigError, SaveError, TrainingDiverged
 from elman.formats import model_file
-from elman.models import LanguageModel, to_model_file
+from elman.models import to_model_file
 from elman.sequences.streams import Chunk, Streams
 from elman.state import State
 from elman.train import checkpoint
-from elman.train.config import TextConfig
-from elman.train.data import TextData
-from elman.train.evaluate import bits_per_character
+from elman.train.checkpoint import Checkpoint, Counters, Facts
+from elman.train.evaluate import measure
 from elman.train.folder import RunFolder
-from elman.train.report import Listener, Outcome, Report
+from elman.train.prepare import Experiment
+from elman.train.reports import Listener, Outcome, StepReport
 from elman.train.schedule import Budget, learning_rate, passes
+from elman.train.settings import BudgetSettings
 from elman.train.stopping import Stopped, stop_requests
 from elman.train.threads import FastestThreads
 
 METRIC_LINES = 200  # lines of metrics over a whole run, validations aside
 _SMOOTHING = 0.98  # of the running mean of the training loss
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-@dataclass
-class Counters:
-    """What a run has done; all of it goes into the checkpoint."""
-
-    step: int = 0
-    marked: float = 0.0  # the progress after the last step, by which metrics and validations are due
-    tokens: int = 0
-    seconds: float = 0.0
-    validation_seconds: float = 0.0
-    bits: float = math.nan
-    best: float | None = None
-    step_of_best: int = 0
-
-
-class TextTraining:
-    """One run on a text.
+class Training:
+    """One run.
 
     Args:
-        config: the settings.
-        data: the text.
-        model: trained in place.
+        experiment: what it works on; the network is trained in place.
         folder: where everything is written.
         listen: called after every step.
     """
 
-    def __init__(
-        self,
-        config: TextConfig,
-        data: TextData,
-        model: LanguageModel,
-        folder: RunFolder,
-        listen: Listener | None = None,
-    ) -> None:
-        self.config, self.data, self.model, self.folder = config, data, model, folder
+    def __init__(self, experiment: Experiment, folder: RunFolder, listen: Listener | None = None) -> None:
+        self.config, self.task, self.network = experiment.config, experiment.task, experiment.network
+        self.held_out, self.folder = experiment.held_out, folder
         self.listen = listen or (lambda report: None)
-        self.budget = Budget(config.steps, config.seconds)
-        self.streams = Streams(data.training, config.batch, config.chunk)
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-        self.threads = FastestThreads(config.threads or torch.get_num_threads())
-        if config.threads:  # as asked: other numbers give other bits
-            self.threads.candidates = [config.threads]
+        learning, budget, columns = self.config.optimiser, self.config.budget, experiment.training
+        self.budget = Budget(budget.steps, budget.seconds)
+        self.streams = Streams(columns.inputs, columns.targets, learning.batch, learning.chunk)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning.learning_rate, fused=True)
+        self.threads = FastestThreads(budget.threads or torch.get_num_threads())
+        if budget.threads:  # as asked: other numbers give other bits
+            self.threads.candidates = [budget.threads]
         self.state: State | None = None
         self.count = Counters()
+        self.best_model = b""  # the model file of the best network so far
+        self._saved_step: int | None = None
         self._begun = self._saved_at = 0.0
 
     @property
@@ -88,21 +75,22 @@ class TextTraining:
         Raises:
             Stopped: a signal came; the run is saved and can be resumed.
             TrainingDiverged: the loss is no number any more.
+            SaveError: something cannot be written.
         """
         self._begun = perf_counter() - self.count.seconds
         self._saved_at = self.count.seconds
-        self.model.train()
+        self.network.train()
         with stop_requests() as request:
             while not self.ended:
                 for chunk in self.streams:
                     measured = self._advance(chunk)
-                    due = self.count.seconds - self._saved_at >= self.config.checkpoint_seconds
+                    due = self.count.seconds - self._saved_at >= self.config.budget.checkpoint_seconds
                     if measured or due or request.signal is not None:
                         self.save()
                     if self.ended:
                         break
                     if request.signal is not None:
-                        raise Stopped(f"stopped after step {self.count.step}; --resume continues", request.signal)
+                        raise Stopped(f"stopped after step {self.count.step}; `resume` continues", request.signal)
         return self.outcome()
 
     def _advance(self, chunk: Chunk) -> bool:
@@ -120,68 +108,79 @@ class TextTraining:
 
     def _step(self, chunk: Chunk) -> tuple[float, float]:
         """Learn from one chunk; returns the learning rate and the gradient's norm."""
-        rate = learning_rate(self.progress, self.config.learning_rate, self.config.warmup)
+        settings = self.config.optimiser
+        rate = learning_rate(self.progress, settings.learning_rate, settings.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         state = None if chunk.first or self.state is None else self.state.detach()
         inputs, targets = torch.from_numpy(chunk.inputs), torch.from_numpy(chunk.targets)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            loss, self.state = self.model.loss(inputs, targets, state)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            outputs, self.state = self.network.outputs(inputs, state)
+            loss = self.task.loss(outputs, targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         self.optimiser.step()
-        self._count(loss.item() / math.log(2), targets.numel())
+        self._count(loss.item() * self.task.unit.factor, targets.numel())
         return rate, norm.item()
 
-    def _count(self, bits: float, tokens: int) -> None:
+    def _count(self, loss: float, tokens: int) -> None:
         count = self.count
         count.step += 1
         count.tokens += tokens
-        self._check(bits)
+        self._check(loss)
         weight = max(1 - _SMOOTHING, 1 / count.step)
-        count.bits = bits if count.step == 1 else count.bits + weight * (bits - count.bits)
+        count.loss = loss if count.step == 1 else count.loss + weight * (loss - count.loss)
 
-    def _check(self, bits: float) -> None:
-        if not math.isfinite(bits):
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            settings = self.config.optimiser
             raise TrainingDiverged(
-                f"the loss is {bits} after step {self.count.step}: try a lower --learning-rate "
-                f"(it is {self.config.learning_rate:g}) or a lower --clip (it is {self.config.clip:g})"
+                f"the loss is {loss} after step {self.count.step}: try a lower `learning_rate` "
+                f"(it is {settings.learning_rate:g}) or a lower `clip` (it is {settings.clip:g})"
             )
 
     def _mark(self, before: float, rate: float, norm: float) -> float | None:
         """Write metrics, and validate, where the last step passed a mark of the run."""
         after = self.count.marked
         if passes(before, after, METRIC_LINES):
-            line = {"kind": "training", "step": self.count.step, "tokens": self.count.tokens, "bits": self.count.bits}
-            self._write(line | {"learning_rate": rate, "gradient_norm": norm})
-        return self._validate() if passes(before, after, self.config.validations) else None
+            self._write(
+                "training", {self.task.unit.name: self.count.loss, "learning_rate": rate, "gradient_norm": norm}
+            )
+        return self._validate() if passes(before, after, self.config.budget.validations) else None
 
     def _validate(self) -> float:
         begun = perf_counter()
-        bits = bits_per_character(self.model, self.data.validation)
-        self._check(bits)
-        if self.count.best is None or bits < self.count.best:
-            self.count.best, self.count.step_of_best = bits, self.count.step
-            extra = {"task": "text", "step": self.count.step, "bits_per_character": bits}
-            model_file.save(self.folder.model, to_model_file(self.model, self.data.vocabulary, extra))
-        line = {"kind": "validation", "step": self.count.step, "tokens": self.count.tokens, "bits_per_character": bits}
-        self._write(line)
+        measures = measure(self.network, self.task, self.held_out)
+        value = next(iter(measures.values()))
+        self._check(value)
+        if self.count.best is None or value < self.count.best:
+            self.count.measures, self.count.step_of_best = measures, self.count.step
+            extra = {"task": self.task.name, "step": self.count.step, **measures}
+            self.best_model = model_file.dumps(to_model_file(self.network, self.task.vocabulary, extra))
+            with self._writing():
+                self.folder.write_model(self.best_model)
+        self._write("validation", measures)
         self.count.validation_seconds += perf_counter() - begun
-        return bits
+        return value
 
-    def _write(self, line: dict[str, object]) -> None:
-        self.folder.append_metrics(line | {"seconds": round(self.count.seconds, 3)})
-
-    def _report(self, rate: float, norm: float, validation: float | None) -> Report:
+    def _write(self, kind: str, figures: dict[str, float]) -> None:
+        """Add a line to the metrics."""
         count = self.count
-        return Report(
+        line = {"kind": kind, "step": count.step, "tokens": count.tokens, **figures, "seconds": round(count.seconds, 3)}
+        with self._writing():
+            self.folder.append_metrics(line)
+
+    def _report(self, rate: float, norm: float, validation: float | None) -> StepReport:
+        count = self.count
+        return StepReport(
             step=count.step,
             progress=self.progress,
             seconds=count.seconds,
             seconds_left=self.budget.seconds_left(count.step, count.seconds),
             tokens_per_second=self._pace(),
-            bits=count.bits,
+            loss=count.loss,
+            unit=self.task.unit.name,
             learning_rate=rate,
             gradient_norm=norm,
             validation=validation,
@@ -196,39 +195,75 @@ class TextTraining:
         count = self.count
         return Outcome(
             run=str(self.folder.path),
-            cell=self.model.recurrent.graph.name,
-            hidden=self.config.hidden,
-            parameters=sum(p.numel() for p in self.model.parameters()),
+            task=self.task.name,
+            cell=self.network.recurrent.graph.name,
+            hidden=self.config.network.hidden,
+            parameters=sum(p.numel() for p in self.network.parameters()),
             steps=count.step,
             tokens=count.tokens,
             seconds=count.seconds,
             tokens_per_second=self._pace(),
-            bits_per_character=math.nan if count.best is None else count.best,
+            measures=count.measures,
             step_of_best=count.step_of_best,
         )
 
     def save(self) -> None:
-        """Write the checkpoint."""
-        facts = {
-            "counters": asdict(self.count),
-            "streams": self.streams.state_dict(),
-            "metrics": self.folder.metrics_size(),
-            "text": self.data.digest,
-            "graph": self.model.recurrent.graph.hash,
-        }
-        tensors = checkpoint.pack(self.model, self.optimiser, self.state)
-        checkpoint.save(self.folder.checkpoint, checkpoint.Checkpoint(tensors, facts))
-        self._saved_at = self.count.seconds
+        """Write the checkpoint. Raises SaveError where it cannot be written."""
+        tensors = checkpoint.pack(self.network, self.optimiser, self.state)
+        tensors["best"] = np.frombuffer(self.best_model, np.uint8)
+        facts = Facts(
+            config=self.config,
+            counters=self.count,
+            streams=self.streams.state_dict(),
+            metrics=self.folder.metrics_size(),
+        )
+        with self._writing():
+            self.folder.write_checkpoint(checkpoint.dumps(Checkpoint(tensors, facts)))
+        self._saved_at, self._saved_step = self.count.seconds, self.count.step
 
-    def restore(self, saved: checkpoint.Checkpoint) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say what a failure to write costs, and how to go on."""
+        try:
+            yield
+        except OSError as error:
+            step, saved = self.count.step, self._saved_step
+            lost = f"no checkpoint was written before step {step}, so all of it is lost"
+            if saved is not None:
+                lost = f"the checkpoint of step {saved} is whole, lost are the {step - saved} steps after it"
+            cure = "make room on the disk" if error.errno in _FULL else "mend that"
+            raise SaveError(
+                f"{self.folder.path}: cannot be written: {error.strerror or error}; {lost}; {cure}, then continue with "
+                "`resume`"
+            ) from error
+
+    def restore(self, saved: Checkpoint) -> None:
         """Go to where a checkpoint was written; to be called before `run`.
 
         Raises:
-            FormatError, DataError: the checkpoint belongs to another model or another text.
+            FormatError, DataError: the checkpoint belongs to another network or other data.
+            ConfigError: a new budget is used up already.
         """
-        arrays = checkpoint.unpack(saved, self.model, self.optimiser)
-        start = {port.name: port.start for port in self.model.recurrent.graph.states}
-        self.state = State(arrays, axis=1, start=start) if arrays else None
-        self.streams.load_state_dict(saved.facts["streams"])
-        self.count = Counters(**saved.facts["counters"])
-        self.folder.cut_metrics(saved.facts["metrics"])
+        tensors = dict(saved.tensors)
+        self.best_model = tensors.pop("best", np.zeros(0, np.uint8)).tobytes()
+        self.state = checkpoint.unpack(tensors, self.network, self.optimiser)
+        self.streams.load_state_dict(saved.facts.streams)
+        self.count = msgspec.structs.replace(saved.facts.counters)
+        self._saved_step = self.count.step
+        self._go_by_the_budget(saved.facts.config.budget)
+        self.folder.cut_metrics(saved.facts.metrics)
+        if self.best_model:
+            with self._writing():
+                self.folder.restore_model(self.best_model)
+
+    def _go_by_the_budget(self, before: BudgetSettings) -> None:
+        """Take the progress from the budget that is asked for now, where it was another one."""
+        now, count = self.config.budget, self.count
+        if (now.steps, now.seconds) == (before.steps, before.seconds):
+            return
+        count.marked = self.progress
+        if self.ended:
+            raise ConfigError(
+                f"{self.folder.path}: {count.step} steps and {count.seconds / 60:.2f} minutes are done; `steps` and "
+                "`minutes` must leave something to do"
+            )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
-class Report:
+class StepReport:
     """A run after one of its steps.
 
     Attributes:
@@ -16,10 +17,11 @@ class Report:
         seconds: time so far.
         seconds_left: time that the run will still take at its pace so far.
         tokens_per_second: trained on, time for validation aside.
-        bits: mean −log2 p of the training text, a running mean over about the last 50 steps.
+        loss: of the training data, a running mean over about the last 50 steps.
+        unit: what the loss is counted in.
         learning_rate: of this step.
         gradient_norm: before it was clipped.
-        validation: bits per character of the held-out part, where it was measured after this step.
+        validation: the task's first measure of the held-out part, where it was measured after this step.
         best: the lowest of those so far; None before the first.
     """
 
@@ -28,14 +30,15 @@ class Report:
     seconds: float
     seconds_left: float
     tokens_per_second: float
-    bits: float
+    loss: float
+    unit: str
     learning_rate: float
     gradient_norm: float
     validation: float | None
     best: float | None
 
 
-Listener = Callable[[Report], None]
+Listener = Callable[[StepReport], None]
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,16 @@ class Outcome:
 
     Attributes:
         run: its folder.
+        task: its name.
         cell: the name of its cell.
         hidden, parameters: units of a layer; numbers that were learned.
         steps, tokens, seconds, tokens_per_second: what was done.
-        bits_per_character: of the held-out part, by the model that was kept.
+        measures: of the held-out part by name, by the model that was kept; empty before the first.
         step_of_best: when that model was reached.
     """
 
     run: str
+    task: str
     cell: str
     hidden: int
     parameters: int
@@ -59,5 +64,10 @@ class Outcome:
     tokens: int
     seconds: float
     tokens_per_second: float
-    bits_per_character: float
+    measures: dict[str, float]
     step_of_best: int
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures side by side, as plain JSON values."""
+        figures = asdict(self)
+        return {**figures, **figures.pop("measures")}

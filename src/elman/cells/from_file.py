@@ -29,29 +29,29 @@ def find_cell(choice: str) -> Cell:
     file, found, name = choice.rpartition(":")
     if not found:
         if Path(choice).suffix == ".py":
-            raise ConfigError(f"--cell {choice}: which cell in that file? write {choice}:name")
+            raise ConfigError(f"`cell` {choice}: which cell in that file? write {choice}:name")
         return cells.get(choice)
     path = Path(file)
     if not path.is_file():
-        raise ConfigError(f"--cell {choice}: there is no file {file}")
+        raise ConfigError(f"`cell` {choice}: there is no file {file}")
     values = _run(path)
     value = values.get(name)
     if not isinstance(value, Cell):
         there = [key for key, other in values.items() if isinstance(other, Cell)]
         what = "is no cell" if name in values else "is not there"
-        raise ConfigError(f"--cell {choice}: {name} {what}; cells in {path.name}: {', '.join(there) or 'none'}")
+        raise ConfigError(f"`cell` {choice}: {name} {what}; cells in {path.name}: {', '.join(there) or 'none'}")
     return value
 
 
 def _run(path: Path) -> dict[str, object]:
     spec = importlib.util.spec_from_file_location(f"_elman_cell_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"--cell: {path} is no Python file (its name must end in .py)")
+        raise ConfigError(f"`cell`: {path} is no Python file (its name must end in .py)")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except ElmanError:
         raise
     except Exception as error:  # whatever a user's file may raise
-        raise ConfigError(f"--cell: {path} fails when it is run: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"`cell`: {path} fails when it is run: {type(error).__name__}: {error}") from error
     return vars(module)
