@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from elman import abs, cell, cells, exp, layer_norm, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where
-from elman.cells.layout import layout
 from elman.equations import Cell
 from elman.kernels import poisoned
 from elman.nn import Path, Recurrent
-from elman.nn.sized import SizedCell
 
 Tensors = dict[str, Tensor]
 Result = tuple[Any, Tensors]  # the output, in the form of the input, and the final states by name
@@ -142,16 +140,20 @@ def draw_state(layer: Recurrent, batch: int, seed: int = 1) -> Tensors:
     return state
 
 
-def call(layer: Recurrent, inputs: Sequence[Any], state: Mapping[str, Tensor] | None = None) -> Result:
+def call(
+    layer: Recurrent, inputs: Sequence[Any], state: Mapping[str, Tensor] | None = None, resets: Any = None
+) -> Result:
     """Output and final states."""
-    output, after = layer(inputs[0] if len(inputs) == 1 else tuple(inputs), state)
+    output, after = layer(inputs[0] if len(inputs) == 1 else tuple(inputs), state, resets=resets)
     return output, dict(after)
 
 
-def run(layer: Recurrent, inputs: Sequence[Any], state: Mapping[str, Tensor] | None = None) -> Result:
+def run(
+    layer: Recurrent, inputs: Sequence[Any], state: Mapping[str, Tensor] | None = None, resets: Any = None
+) -> Result:
     """Output and final states, without gradients."""
     with torch.no_grad():
-        return call(layer, inputs, state)
+        return call(layer, inputs, state, resets)
 
 
 @contextmanager
@@ -194,12 +196,6 @@ def rounded_products() -> Iterator[None]:
     """The evaluator rounds the factors of its products."""
     with patch("torch.matmul", RoundedProduct.apply):
         yield
-
-
-def bare(layer: Recurrent) -> tuple[SizedCell, list[Tensor]]:
-    """What lies under a layer of one direction: the cell at its sizes, and its tensors."""
-    slots = layout(layer.graph, layer.sizes)
-    return SizedCell.of(layer.graph, layer.sizes), [getattr(layer, f"{slot.name}_l0") for slot in slots]
 
 
 def part(inputs: Sequence[Tensor], steps: Any = slice(None), batch: Any = slice(None)) -> list[Tensor]:

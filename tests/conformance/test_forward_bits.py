@@ -13,15 +13,11 @@ from elman import cell as equations
 from elman import tanh
 from elman.errors import ConfigError, ShapeError
 from elman.kernels import Forward
-from elman.nn.call import Call
-from elman.nn.paths.fused import forward
-from elman.nn.plans import BATCH_FIRST, DENSE, RAGGED, PlanSpec
 from elman.sequences import Ragged
 from tests.conformance.cases import (
     CELLS,
     LENGTHS,
     SHAPES,
-    bare,
     call,
     choose,
     chunkings,
@@ -247,39 +243,46 @@ def test_poisoned_memory_changes_nothing(cell, dtype):
             same(run(recurrent, inputs, state), expected, (d, h, steps, batch))
 
 
-def test_resets_begin_pieces(cell, dtype):
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+def test_resets_begin_pieces(cell, dtype, bidirectional):
     """A reset in mid-sequence is the end of one piece and the begin of another, with the cell's own start."""
-    recurrent = layer(cell, 7, 9, dtype)
-    sized, weights = bare(recurrent)
-    steps, batch = 9, 5
-    cuts = {0: [3], 1: [0, 4, 5], 3: [1, 8], 4: list(range(9))}  # by sequence: the steps at which it begins anew
+    recurrent = layer(cell, 7, 9, dtype, bidirectional=bidirectional)
+    steps, cuts = 9, ([3], [0, 4, 5], [], [1, 8], list(range(9)))  # by sequence: the steps at which it begins anew
+    batch = len(cuts)
     inputs, state = draw_inputs(recurrent, steps, batch), draw_state(recurrent, batch)
     resets = torch.zeros(steps, batch, dtype=torch.bool)
-    for b, starts in cuts.items():
+    for b, starts in enumerate(cuts):
         resets[starts, b] = True
-    plans = {
-        "dense": (PlanSpec(DENSE, steps, batch, resets=resets.flatten()), 0),
-        "batch first": (PlanSpec(BATCH_FIRST, steps, batch, resets=resets.T.flatten()), 1),
-        "ragged": (PlanSpec(RAGGED, steps, batch, edges=torch.arange(6) * steps, resets=resets.T.flatten()), 1),
-    }
-    pieces = [in_pieces(recurrent, part(inputs, batch=[b]), choose(state, [b]), cuts.get(b, [])) for b in range(batch)]
+    pieces = [in_pieces(recurrent, part(inputs, batch=[b]), choose(state, [b]), cuts[b]) for b in range(batch)]
     expected = torch.cat([p[0] for p in pieces], 1), {n: torch.cat([p[1][n] for p in pieces], 1) for n in state}
-    for name, (plan, axis) in plans.items():
-        rows = [x.reshape(steps, batch, -1).transpose(0, axis).flatten(0, 1) for x in inputs]
-        with torch.no_grad():
-            begin, rounds = [v[0] for v in state.values()], recurrent.precision == "bfloat16"
-            found, finals = forward(Call.of(sized, plan, None, rows, begin, sized.derive(weights), bfloat16=rounds))
-        found = found.unflatten(0, (steps, batch) if axis == 0 else (batch, steps)).transpose(0, axis)
-        same((found, {n: f[None] for n, f in zip(state, finals, strict=True)}), expected, name)
+    same(run(recurrent, inputs, state, resets), expected, "dense")
+    lengths = [steps] * batch
+    ragged = [Ragged.from_lengths(rows, lengths) for rows in in_rows(inputs, lengths)]
+    output, after = run(recurrent, ragged, state, resets.T.flatten())
+    same((output.values.unflatten(0, (batch, steps)).transpose(0, 1), after), expected, "ragged")
+    recurrent.batch_first = True
+    output, after = run(recurrent, [x.transpose(0, 1) for x in inputs], state, resets.T)
+    same((output.transpose(0, 1), after), expected, "batch first")
 
 
 def in_pieces(recurrent, inputs, state, starts):
-    edges = [0, *starts, len(inputs[0])]
-    outputs = []
+    """One sequence cut by hand: only the first piece knows the state before it; in reverse, only the last."""
+    edges, ways = sorted({0, *starts, len(inputs[0])}), recurrent.directions
+    own = run(recurrent, part(inputs, slice(0)))[1]
+    results = []
     for a, b in itertools.pairwise(edges):
-        output, state = run(recurrent, part(inputs, slice(a, b)), state if a == 0 and 0 not in starts else None)
-        outputs.append(output)
-    return torch.cat(outputs), state
+        begin = {name: value.clone() for name, value in own.items()}
+        for name, value in state.items():
+            if a == 0 and 0 not in starts:
+                begin[name][::ways] = value[::ways]
+            if ways == 2 and b == edges[-1]:
+                begin[name][1] = value[1]
+        results.append(run(recurrent, part(inputs, slice(a, b)), begin))
+    after = {name: value.clone() for name, value in results[-1][1].items()}
+    if ways == 2:
+        for name, value in results[0][1].items():
+            after[name][1] = value[1]
+    return torch.cat([output for output, _ in results]), after
 
 
 def test_no_steps_and_no_sequences(cell, dtype):

@@ -10,16 +10,11 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence
 
-from elman.nn.call import Call
-from elman.nn.paths.fused import forward
-from elman.nn.paths.reference import reference
-from elman.nn.plans import RAGGED, PlanSpec
 from elman.sequences import Ragged
 from tests.conformance.cases import (
     CELLS,
     LENGTHS,
     SHAPES,
-    bare,
     by_reference,
     call,
     choose,
@@ -192,28 +187,18 @@ def test_stacked_and_bidirectional(cell, dtype):
     assert_gradients(found, expected, dtype, "both directions")
 
 
-def test_resets_cut_the_gradient(cell, dtype):
-    recurrent = layer(cell, 7, 9, dtype)
-    sized, weights = bare(recurrent)
-    resets = torch.zeros(12, dtype=torch.bool)
-    resets[[0, 3, 8, 9]] = True
-    plan = PlanSpec(RAGGED, 12, 4, edges=torch.tensor([0, 5, 5, 8, 12]), resets=resets)
-    inputs = [x.reshape(12, -1) for x in draw_inputs(recurrent, 12, 1)]
-    state = {name: value[0] for name, value in draw_state(recurrent, 4).items()}
+def with_resets(recurrent, inputs, state):
+    resets = torch.zeros(9, 3, dtype=torch.bool)
+    resets[[0, 4], 0] = resets[[3, 8, 7], 2] = True
+    return call(recurrent, inputs, state, resets)
 
-    def by(function, to):
-        xs = leaves(t.to(torch.float32 if to is torch.bfloat16 else to) for t in (*inputs, *state.values(), *weights))
-        rows, initial, tensors = xs[: len(inputs)], xs[len(inputs) : -len(weights)], xs[-len(weights) :]
-        if function is forward:
-            rounds = to is torch.bfloat16
-            output, finals = forward(Call.of(sized, plan, None, rows, initial, sized.derive(tensors), bfloat16=rounds))
-        else:
-            with rounded_products() if dtype is torch.bfloat16 else nullcontext():
-                output, finals = reference(Call.of(sized, plan, None, rows, initial, tensors))
-        weighted_sum(output, dict(zip(state, finals, strict=True))).backward()
-        return {str(k): x.grad for k, x in enumerate(xs)}
 
-    assert_gradients(by(forward, dtype), by(reference, torch.float64), dtype, "resets")
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+def test_resets_cut_the_gradient(cell, dtype, bidirectional):
+    recurrent = layer(cell, 7, 9, dtype, bidirectional=bidirectional)
+    inputs, state = draw_inputs(recurrent, 9, 3), draw_state(recurrent, 3)
+    expected = truth(recurrent, inputs, state, with_resets)
+    assert_gradients(gradients(recurrent, inputs, state, with_resets), expected, dtype, "resets")
 
 
 def test_tokens(cell, dtype):

@@ -24,13 +24,14 @@ def walk(plan):
     return visits
 
 
-def expected_pieces(sequences, resets):
+def expected_pieces(sequences, resets, reverse):
     """The pieces that sequences (lists of rows in order of visit) fall into: a set of (initial, rows, final)."""
     pieces = []
     for s, rows in enumerate(sequences):
         initial, piece = s, []
-        for row in rows:
-            if resets is not None and resets[row]:
+        for k, row in enumerate(rows):
+            later = (rows[k - 1] if k else None) if reverse else row  # of the two steps between which it may be cut
+            if resets is not None and later is not None and resets[later]:
                 if piece:
                     pieces.append((initial, tuple(piece), -1))
                 initial, piece = -1, []
@@ -39,10 +40,10 @@ def expected_pieces(sequences, resets):
     return sorted(pieces)
 
 
-def check(plan, sequences, resets=None):
+def check(plan, sequences, resets=None, reverse=False):
     visits = walk(plan)
     assert sorted((initial, tuple(rows), final) for _, initial, rows, final in visits) == expected_pieces(
-        sequences, resets
+        sequences, resets, reverse
     )
     visited = [row for _, _, rows, _ in visits for row in rows]
     assert sorted(visited) == list(range(sum(map(len, sequences))))
@@ -74,7 +75,7 @@ def test_resets_cut_sequences_and_keep_their_finals(lengths, reverse, data):
     edges, rows = ragged_rows(lengths, reverse)
     count = int(edges[-1])
     resets = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)), bool)
-    check(lanes.ragged(edges, reverse, resets), rows, resets)
+    check(lanes.ragged(edges, reverse, resets), rows, resets, reverse)
 
 
 @given(st.integers(0, 12), st.integers(0, 20), st.booleans())
@@ -90,7 +91,7 @@ def test_dense_takes_resets(steps, batch, reverse, data):
     rows = [[t * batch + b for t in range(steps)][:: -1 if reverse else 1] for b in range(batch)]
     flags = st.lists(st.booleans(), min_size=steps * batch, max_size=steps * batch)
     resets = np.array(data.draw(flags), bool)
-    check(lanes.dense(steps, batch, reverse, resets), rows, resets)
+    check(lanes.dense(steps, batch, reverse, resets), rows, resets, reverse)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=30), st.booleans())

@@ -75,7 +75,7 @@ def is_traced(input: Any) -> bool:
     return isinstance(input, Proxy) or (type(input) is tuple and any(isinstance(part, Proxy) for part in input))
 
 
-def traced(layer: torch.nn.Module, input: Any, *others: Any) -> Any:
+def traced(layer: torch.nn.Module, input: Any, *others: Any, **options: Any) -> Any:
     """A call of a layer in the graph that torch.fx makes, as one node: inside, it looks at values that are not there.
 
     Raises ConfigError where that cannot be: for the traced module itself, and where what stands around our forward
@@ -90,4 +90,5 @@ def traced(layer: torch.nn.Module, input: Any, *others: Any) -> Any:
         twice, cure = "forward" if wrapped else "hooks", _CURE if isinstance(layer, StandIn) else "take them off before"
         raise ConfigError(f"{name_of(layer)}: torch.fx would run its {twice} twice; {cure}")
     arguments = (input, *(other for other in others if other is not None))
-    return tracer.create_proxy("call_module", tracer.path_of_module(layer), arguments, {})
+    options = {name: option for name, option in options.items() if option is not None}
+    return tracer.create_proxy("call_module", tracer.path_of_module(layer), arguments, options)

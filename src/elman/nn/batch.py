@@ -89,13 +89,13 @@ def _check_steps(name: str, inputs: Sequence[Form], steps: Sequence[tuple[int, .
         raise ShapeError(f"{name}: all inputs must have the same steps, got {got}")
     if len(inputs) == 1:
         return
-    first = _edges(inputs[0])
+    first = edges_of(inputs[0])
     for form in inputs[1:]:
-        if type(form) is not type(inputs[0]) or _edges(form) != first:
+        if type(form) is not type(inputs[0]) or edges_of(form) != first:
             raise ShapeError(f"{name}: all inputs must have one form, with the same lengths")
 
 
-def _edges(form: Form) -> list[int]:
+def edges_of(form: Form) -> list[int]:
     """What says where sequences begin and end, and which is which, where the shape does not."""
     if isinstance(form, PackedSequence):
         order = range(int(form.batch_sizes[0])) if form.sorted_indices is None else form.sorted_indices.tolist()

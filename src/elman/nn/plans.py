@@ -32,7 +32,7 @@ class PlanSpec:
     """How the rows of a batch make sequences, the longest of `steps`.
 
     `kind` DENSE: row t * batch + b; BATCH_FIRST: row b * steps + t; RAGGED: `edges` are offsets [B + 1]; PACKED:
-    `edges` are torch's batch sizes [T]. `resets`, bool [N] by row: there states begin anew, in the order of the visit.
+    `edges` are torch's batch sizes [T]. `resets`, bool [N] by row: before these steps sequences are cut, either way.
     """
 
     kind: int
@@ -69,7 +69,8 @@ class PlanSpec:
 
     def bind(self) -> BoundPlan:
         """The plan, kept for dense batches."""
-        if self.edges is None and self.resets is None:
+        resets = self.resets is not None and bool(self.resets.any())
+        if self.edges is None and not resets:
             return _regular(self.kind, self.steps, self.batch, self.reverse)
         return BoundPlan.of(self.lanes(torch.get_num_threads()))
 

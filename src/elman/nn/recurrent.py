@@ -21,6 +21,7 @@ from elman.nn._standin import OwnLayer, is_traced, traced
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
 from elman.nn.paths.checkpoint import read_checkpoint
 from elman.nn.paths.choice import Path, check_precision, choose_path
+from elman.nn.resets import with_resets
 from elman.nn.sized import SizedCell
 from elman.nn.stack import Direction, run_stack
 from elman.state import State
@@ -146,7 +147,9 @@ class Recurrent(OwnLayer):
             for sized, names in zip(self._sized, self._names, strict=True)
         ]
 
-    def forward(self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None) -> tuple[Any, State]:
+    def forward(
+        self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None, *, resets: Any = None
+    ) -> tuple[Any, State]:
         """Run over a batch of sequences.
 
         Args:
@@ -155,16 +158,20 @@ class Recurrent(OwnLayer):
                 a last axis.
             state: what a previous call returned, or tensors [num_layers * directions, B, size] by name; by default the
                 cell's own start.
+            resets: bool in the form of the input ([T, B] …): before a step that is marked, the sequence is cut: states
+                become the cell's own start, and no gradient goes through. In reverse, too, nothing passes between that
+                step and the one before it. Of packed and ragged input, also [N] by row.
 
         Returns:
             the output, in the input's form with the output's size last, and the state after the last step.
 
         Raises:
-            ShapeError, DtypeError: input or state do not fit the layer.
+            ShapeError, DtypeError: input, state or resets do not fit the layer.
         """
         if is_traced(input):
-            return traced(self, input, state)  # type: ignore[no-any-return]
+            return traced(self, input, state, resets=resets)  # type: ignore[no-any-return]
         batch, initial, layers = self._read(input, state)
+        batch = with_resets(self.cell.name, batch, resets)
         output, finals = run_stack(
             batch,
             layers,

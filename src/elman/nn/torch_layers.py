@@ -21,6 +21,7 @@ from elman.nn._torch_weights import torch_direction
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
 from elman.nn.paths.checkpoint import read_checkpoint
 from elman.nn.paths.choice import Path, check_precision, choose_path, differentiating
+from elman.nn.resets import with_resets
 from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged
 
@@ -53,23 +54,27 @@ class _Fused(RecurrentStandIn, torch.nn.RNNBase):
         """Which path a call with this input takes, and why."""
         return self._path(values_of(type(self).__name__, input), self._states(hx), self._tensors())
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        """As torch's layer of the same name; the input may be integer tokens or a `Ragged` besides."""
-        if isinstance(input, Proxy):
-            return traced(self, input, hx)
-        if torch.compiler.is_dynamo_compiling() or get_eval_frame_callback() is None:
-            return self._run(input, hx)
-        # Dynamo has refused to trace a torch.nn.RNNBase, and would compile what this calls function by function.
-        return torch._dynamo.disable(self._run)(input, hx)  # type: ignore[no-untyped-call]
+    def forward(self, input: Any, hx: Any = None, *, resets: Any = None) -> Any:
+        """As torch's layer of the same name; the input may be integer tokens or a `Ragged` besides.
 
-    def _run(self, input: Form, hx: Any) -> Any:
+        `resets` cuts sequences before the steps that it marks, see `elman.nn.Recurrent`.
+        """
+        if isinstance(input, Proxy):
+            return traced(self, input, hx, resets=resets)
+        if torch.compiler.is_dynamo_compiling() or get_eval_frame_callback() is None:
+            return self._run(input, hx, resets)
+        # Dynamo has refused to trace a torch.nn.RNNBase, and would compile what this calls function by function.
+        return torch._dynamo.disable(self._run)(input, hx, resets)  # type: ignore[no-untyped-call]
+
+    def _run(self, input: Form, hx: Any, resets: Any) -> Any:
         name = type(self).__name__
         values, states, tensors = values_of(name, input), self._states(hx), self._tensors()
         path = self._path(values, states, tensors)
-        ours = isinstance(input, Ragged) or values.dtype in TOKENS  # forms that torch's layers do not have
+        # What torch's layers do not have.
+        ours = isinstance(input, Ragged) or values.dtype in TOKENS or resets is not None
         if not ours and not (self._fits(input, states) and (path.name == "fused" or differentiating())):
             return super().forward(input, hx)
-        batch = read_batch(name, (input,), (self.input_size,), self.batch_first)
+        batch = with_resets(name, read_batch(name, (input,), (self.input_size,), self.batch_first), resets)
         if path.name == "reference":
             check_types(name, [*batch.values, *states], tensors[0][0])
         output, finals = run_stack(

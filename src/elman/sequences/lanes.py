@@ -88,7 +88,7 @@ def dense(
         build = _dense if steps * batch <= _CACHED_STEPS else _dense.__wrapped__
         return build(int(steps), int(batch), bool(reverse))
     rows = _dense_rows(int(steps), int(batch), bool(reverse))
-    return _plan(rows, np.full(batch, steps), resets, threads)
+    return _plan(rows, np.full(batch, steps), reverse, resets, threads)
 
 
 def ragged(
@@ -99,8 +99,9 @@ def ragged(
     Args:
         offsets: integers [B + 1], from 0 to N, never falling.
         reverse: visit each sequence from its last step to its first.
-        resets: bool [N] by row: a new segment with the cell's start values begins at that row, in the order of the
-            visit. The final state of the sequence still goes to the sequence's row.
+        resets: bool [N] by row: the sequence is cut before that step, whichever way it is visited, and the piece that
+            is visited later begins with the cell's start values. (So a first step that is marked gives up the initial
+            state, but not in reverse, where nothing comes after it.) The final state still goes to the sequence's row.
         threads: threads that will share the lanes, 8 lanes of each at a time; by default every processor that this
             process may use. It changes only the choice of lanes; too many costs little, too few leaves threads idle.
     """
@@ -111,7 +112,7 @@ def ragged(
     rows = np.arange(_fits(edges[-1]))
     if reverse:
         rows = np.repeat(edges[:-1] + edges[1:] - 1, lengths) - rows
-    return _plan(rows, lengths, resets, threads)
+    return _plan(rows, lengths, reverse, resets, threads)
 
 
 def packed(
@@ -133,7 +134,8 @@ def packed(
     step = np.arange(_fits(sizes.sum())) - np.repeat(starts, lengths)
     if reverse:
         step = np.repeat(lengths - 1, lengths) - step
-    return _plan(first[step] + np.repeat(np.arange(batch), lengths), lengths, resets, threads)
+    rows = first[step] + np.repeat(np.arange(batch), lengths)
+    return _plan(rows, lengths, reverse, resets, threads)
 
 
 @lru_cache(maxsize=32)
@@ -153,13 +155,19 @@ def _dense_rows(steps: int, batch: int, reverse: bool) -> NDArray[np.int32]:
     return (grid[::-1] if reverse else grid).T.ravel()
 
 
-def _plan(rows: NDArray[np.integer], lengths: Indices, resets: ArrayLike | None, threads: int | None) -> LanePlan:
+def _plan(
+    rows: NDArray[np.integer], lengths: Indices, reverse: bool, resets: ArrayLike | None, threads: int | None
+) -> LanePlan:
     """Make a plan of sequences that stand one after another in `rows` [N], each `lengths` [B] long."""
     starts = np.cumsum(lengths) - lengths
     sequence = np.arange(len(lengths))
     table = np.stack([starts, lengths, sequence, sequence], axis=1)
     if resets is not None:
-        table = _split(table, _flags(resets, len(rows))[rows])
+        flagged = _flags(resets, len(rows))[rows]
+        if reverse:  # what is cut off from a step is the step before it, which is visited next
+            flagged = np.roll(flagged, 1)
+            flagged[starts[lengths > 0]] = False
+        table = _split(table, flagged)
     order, lanes = pack(table[:, 1], TILE * (_processors() if threads is None else max(1, threads)))
     return LanePlan(rows.astype(np.int32, copy=False), table[order].astype(np.int32), lanes.astype(np.int32))
 

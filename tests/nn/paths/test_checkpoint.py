@@ -224,7 +224,11 @@ def test_windows_one_behind_the_other_visit_each_sequence_as_the_plan_does(
 ) -> None:
     plan = PLANS[kind].reversed() if reverse else PLANS[kind]
     whole, windows = plan.bind().plan, Windows(plan, length)
-    order = range(plan.batch) if windows.order is None else windows.order.tolist()
+    sequences, rows = windows.exits
+    ends = torch.full((windows.sequences,), -1)
+    ends[sequences] = torch.arange(plan.batch)[rows]
+    assert (torch.arange(windows.sequences)[windows.entries[0]]).tolist() == torch.nonzero(ends >= 0).flatten().tolist()
+    order = ends.tolist()
     visited: dict[int, list[int]] = {sequence: [] for sequence in range(plan.batch)}
     kept = 0
     for window in windows:

@@ -21,7 +21,7 @@ class Window:
         index: which window it is.
         rows: where the steps lie in the whole batch.
         plan: how they make sequences by themselves.
-        running: how many sequences these are: the first ones of `Windows.order`.
+        running: how many sequences these are: the first ones.
         kept: the place of these sequences among those of all windows from the second on.
     """
 
@@ -36,26 +36,42 @@ class Window:
         return values[self.rows] if isinstance(self.rows, slice) else values.index_select(0, self.rows)
 
 
+Places = tuple[slice | Tensor, slice | Tensor]  # of sequences, and of the rows of states that are theirs
+
+
+def _places(rows: np.ndarray) -> Places:
+    """Where rows [S] of states are named, which is not -1."""
+    named = np.flatnonzero(rows >= 0)
+    return torch.from_numpy(named), torch.from_numpy(rows[named])
+
+
 class Windows(Sequence[Window]):
     """All windows of a batch, in the order in which its sequences are visited.
 
     A window has `steps` steps, or more where fewer than `rows` rows would be in it; the last has what is left.
 
+    The sequences are the plan's segments, which resets cut out of the batch's, by falling length.
+
     Attributes:
-        order: the batch's sequences by falling length, int64 [B]; None where they lie so already.
+        sequences: how many there are.
+        entries: which of them begin with a row of the initial states, and these rows.
+        exits: which of them end in a row of the final states, and these rows.
     """
 
     def __init__(self, plan: PlanSpec, steps: int, rows: int = 0) -> None:
-        assert plan.resets is None  # no layer has any
-        self.order: Tensor | None = None
         self._plan = plan
-        if plan.kind == DENSE:
+        self.entries: Places
+        self.exits: Places
+        self._dense_rows = plan.kind == DENSE and plan.resets is None
+        if self._dense_rows:
             self._lengths = np.full(plan.batch, plan.steps)
+            self.entries = self.exits = (slice(None), slice(None))
         else:
             bound = plan.bind().plan
             segments = bound.segments[np.argsort(-bound.segments[:, 1], kind="stable")].astype(np.int64)
             self._rows, self._starts, self._lengths = bound.rows, segments[:, 0], segments[:, 1]
-            self.order = torch.from_numpy(segments[:, 2].copy())
+            self.entries, self.exits = _places(segments[:, 2]), _places(segments[:, 3])
+        self.sequences = len(self._lengths)
         self._firsts, self._running = [0], [self._longer_than(0)]
         while self._running[-1]:
             self._firsts.append(self._firsts[-1] + max(steps, rows // self._running[-1]))
@@ -74,7 +90,7 @@ class Windows(Sequence[Window]):
             raise IndexError(index)
         running = self._running[index]
         behind = int(self._behind[index - 1]) if index else 0
-        rows, plan = self._dense(index) if self._plan.kind == DENSE else self._any(index)
+        rows, plan = self._dense(index) if self._dense_rows else self._any(index)
         return Window(index, rows, plan, running, slice(behind - running if index else 0, behind))
 
     def _dense(self, index: int) -> tuple[slice, PlanSpec]:

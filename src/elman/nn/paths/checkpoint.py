@@ -20,7 +20,7 @@ from elman.nn._memory import in_rows, readable
 from elman.nn.call import SCHEMA, Call
 from elman.nn.paths import _buffers as buffers
 from elman.nn.paths import fused
-from elman.nn.paths._windows import Window, Windows
+from elman.nn.paths._windows import Places, Window, Windows
 from elman.nn.sized import SizedCell
 
 SQRT = 0
@@ -77,22 +77,29 @@ class _Segments:
     """What forward and backward share of one call."""
 
     def __init__(self, call: Call, checkpoint: int) -> None:
-        self._whole, self.batch = call, call.batch()
+        self._whole = call
         self.inputs, self.initial, weights = call.split(call.tensors)
         self._weights = [readable(w) if w.dim() == 2 else in_rows(w) for w in weights]  # once: their panels are kept
         self.windows = Windows(call.plan_spec(), *segment(call, checkpoint))
-        order = self.windows.order
-        self.order: slice | Tensor = slice(None) if order is None else order
 
-    def rows_by_state(self, given: Sequence[Tensor | None], zero: bool = False) -> list[Tensor]:
-        """For each state a copy of the rows [B, size] in the order of the windows; by default the start, or zeros."""
-        sized = self._whole.sized()
-        rows = []
-        for port, tensor in zip(sized.graph.states, given, strict=True):
-            start = 0.0 if zero else port.start
-            full = self._whole.like().new_full((self.batch, sized.size(port.size)), start)
-            rows.append(full if tensor is None else full.copy_(tensor[self.order]))
-        return rows
+    def begins(self) -> list[Tensor]:
+        """For each state what the sequences of the windows begin with, [S, size]."""
+        starts = [port.start for port in self._whole.sized().graph.states]
+        return self._taken(self.initial, starts, self.windows.entries)
+
+    def adjoints(self, d_finals: Sequence[Tensor | None]) -> list[Tensor]:
+        """For each state the adjoint of what the sequences of the windows end in, [S, size]."""
+        return self._taken(d_finals, [0.0] * len(d_finals), self.windows.exits)
+
+    def _taken(self, given: Sequence[Tensor | None], others: Sequence[float], places: Places) -> list[Tensor]:
+        """Copies of rows, and a number where a sequence has none."""
+        (sequences, rows), sized, found = places, self._whole.sized(), []
+        for port, tensor, other in zip(sized.graph.states, given, others, strict=True):
+            full = self._whole.like().new_full((self.windows.sequences, sized.size(port.size)), other)
+            if tensor is not None:
+                full[sequences] = tensor[rows]
+            found.append(full)
+        return found
 
     def call(self, window: Window, entry: Sequence[Tensor]) -> Call:
         """The call of one window whose sequences begin with `entry`."""
@@ -110,7 +117,7 @@ def run(call: Call, checkpoint: int) -> list[Tensor]:
     results, (_, count) = run_fake(call, checkpoint), call.counts
     output, finals, kept = results[0], results[1 : 1 + count], results[1 + count :]
     segments = _Segments(call, checkpoint)
-    states = segments.rows_by_state(segments.initial)
+    states, (sequences, places) = segments.begins(), segments.windows.exits
     with buffers.packed_once():
         for window in segments.windows:
             if window.index:
@@ -121,7 +128,7 @@ def run(call: Call, checkpoint: int) -> list[Tensor]:
             for state, rows in zip(entry, after, strict=True):
                 state.copy_(rows)
     for final, state in zip(finals, states, strict=True):
-        final[segments.order] = state
+        final[places] = state[sequences]
     return results
 
 
@@ -139,8 +146,9 @@ def run_back(
         total.zero_()
     wanted = [*wanted[:inputs], *[True] * states, *wanted[inputs + states :]]  # states from segment to segment
     segments = _Segments(call, checkpoint)
-    begin, edge, output = segments.rows_by_state(segments.initial), kept[:states], kept[states:]
-    d_output, adjoints = d_results[0], segments.rows_by_state(d_results[1:], zero=True)
+    begin, edge, output = segments.begins(), kept[:states], kept[states:]
+    sequences, places = segments.windows.entries
+    d_output, adjoints = d_results[0], segments.adjoints(d_results[1:])
     with buffers.packed_once():
         for window in reversed(segments.windows):
             entry = [s[window.kept] for s in edge] if window.index else [s[: window.running] for s in begin]
@@ -158,7 +166,7 @@ def run_back(
                 rows.copy_(share)
     for gradient, adjoint in zip(d_initial, adjoints, strict=True):
         if len(gradient):
-            gradient[segments.order] = adjoint
+            gradient[places] = adjoint[sequences]
     return gradients
 
 
