@@ -111,6 +111,7 @@ def layer(cell: Cell, d: int, h: int, dtype: torch.dtype = torch.float32, **opti
     if dtype is torch.bfloat16:
         dtype, options = torch.float32, {"precision": "bfloat16", **options}
     torch.manual_seed(1000 * d + h)
+    d = d if "D" in cell.graph.letters else h
     free = {letter: h // 2 + k for k, letter in enumerate(cell.graph.letters, 1) if letter not in "DH"}
     return Recurrent(cell, d, h, sizes=free, dtype=dtype, **options)
 
