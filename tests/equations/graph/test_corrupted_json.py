@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman import cells
+from elman.emit import emit
 from elman.equations import EquationError, Graph
 from tests.equations.random_cells import MANY, arrays, source
 from tests.equations.sources import make
@@ -37,12 +38,13 @@ def parent(data: Any, path: tuple[Any, ...]) -> Any:
 
 
 def reads_or_refuses(data: Any) -> None:
-    """A graph that comes out works: its hash, its letters, another trip through JSON, and one step."""
+    """A graph that comes out works: its hash, its letters, another trip through JSON, its programs, and one step."""
     try:
         graph = Graph.from_json(data)
     except EquationError:
         return
     assert Graph.from_json(json.loads(json.dumps(graph.to_json(), allow_nan=False))) == graph
+    emit(graph)
     arrays(graph, 0, sizes=dict.fromkeys(graph.letters, 2))
 
 
@@ -72,6 +74,51 @@ def test_any_value_altered_or_deleted(name, random, value):
 @given(JSON)
 def test_anything_at_all(data):
     reads_or_refuses(data)
+
+
+def nested(depth: int) -> list[Any]:
+    data: list[Any] = []
+    for _ in range(depth):
+        data = [data]
+    return data
+
+
+@pytest.mark.parametrize(
+    "value",
+    [nested(100_000), 10**5000, -(10**5000), [0] * 100_000, "x" * 100_000],
+    ids=["deep", "huge", "hugely negative", "wide", "long"],
+)
+def test_values_without_bounds(value):
+    """Deep, huge and long values, wherever one can stand: refused in few words, if they are not a name or a line."""
+    for path in places(base())[1:]:
+        data = base()
+        parent(data, path)[path[-1]] = value
+        if path[-1] == "name" and isinstance(value, str):  # any text may be the name of a cell or a node
+            assert Graph.from_json(data).to_json() == data
+            continue
+        with pytest.raises(EquationError) as caught:
+            Graph.from_json(data)
+        assert len(str(caught.value)) < 1000 + (len(value) if isinstance(value, str) else 0)
+
+
+def grown(data: dict[str, Any], choose: Any, count: int) -> dict[str, Any]:
+    """The graph with `count` more nodes, each of others chosen; the first state becomes a sum with the last of them."""
+    nodes, name = data["nodes"], data["states"][0][0]
+    for _ in range(count):
+        alike = [k for k, node in enumerate(nodes) if node["size"] == data["states"][0][1] and node["op"] != "constant"]
+        op = choose(("add", "sub", "mul", "div", "maximum", "tanh", "exp", "neg", "layer_norm"))
+        args = [choose(alike[-12:]) for _ in range(1 if op in ("tanh", "exp", "neg", "layer_norm") else 2)]
+        value = {"value": [0, 0.1]} if op == "layer_norm" else {}
+        nodes.append({"op": op, "args": args, "size": data["states"][0][1], **value})
+    nodes.append({"op": "add", "args": [data["results"][name], len(nodes) - 1], "size": data["states"][0][1]})
+    data["results"][name] = len(nodes) - 1
+    return data
+
+
+@given(st.sampled_from(cells.names()), st.randoms(use_true_random=False))
+def test_grown_graphs(name, random):
+    """Most are refused, because a node leads to no result or stands twice; the others have programs."""
+    reads_or_refuses(grown(cells.get(name).graph.to_json(), random.choice, random.choice((1, 2, 3, 30))))
 
 
 def base() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from elman.equations.graph import PRODUCTS, SCALAR, Constant, Graph, Node, Parameter, Port, is_name, is_size, live
+from elman.equations.graph.limits import STAGES, excess, stages
 from elman.equations.graph.operations import OPERATIONS
 from elman.errors import EquationError
 
@@ -22,18 +23,22 @@ _VALUED = PRODUCTS | {*_LEAVES, "layer_norm"}
 
 
 def check(graph: Graph) -> None:
-    """Raise EquationError unless the graph is well formed.
+    """Raise EquationError unless the graph is well formed, and no larger than `limits` allow.
 
     Names are identifiers and differ, every node has the arguments, the value and the size that its operation asks for,
     no node stands twice or for nothing, every parameter is used, and each state's next value has the state's size.
     """
     if not is_name(graph.name):
         _refuse(f"{graph.name!r} is no name for a cell")
+    if problem := excess(graph):
+        _refuse(problem)
     _check_ports(graph)
     taken = {p.name for p in graph.inputs + graph.states} | {graph.output}
     _check_parameters(graph.parameters, taken)
     _check_constants(graph.constants, taken | {p.group for p in graph.parameters})
     _check_nodes(graph)
+    if (count := stages(graph.nodes)) > STAGES.most:
+        _refuse(STAGES.refusal(count))
     _check_results(graph)
     _check_use(graph)
 

@@ -33,9 +33,14 @@ def misread(tracer: Tracer, left: int, right: str | None) -> tuple[str, str]:
 
 def _weights(tracer: Tracer, index: int, through: tuple[str, ...]) -> list[str]:
     """The parameters in an expression, as far as it is made by these operations alone."""
-    node = tracer.builder.nodes[index]
-    if node.op == "vector":
-        return [str(node.value)]
-    if node.op not in through:
-        return []
-    return [name for arg in node.args for name in _weights(tracer, arg, through)]
+    found: list[str] = []
+    stack, seen = [index], {index}
+    while stack:
+        node = tracer.builder.nodes[stack.pop()]
+        if node.op == "vector":
+            found.append(str(node.value))
+        elif node.op in through:
+            new = [arg for arg in dict.fromkeys(node.args) if arg not in seen]
+            seen.update(new)
+            stack += new[::-1]
+    return found

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from elman.equations.graph import PRODUCTS, SCALAR, Kind, Value
 from elman.equations.graph.builder import Builder
+from elman.equations.graph.limits import NODES
 from elman.errors import EquationError
 
 
@@ -105,6 +106,8 @@ class Tracer:
             index = self.builder.add(op, *args, value=value, size=SCALAR)
         if frame:
             self.lines.setdefault(index, frame.f_lineno)
+        if len(self.builder.nodes) > NODES.most:
+            self.refuse(f"the equations have more than {NODES.most:,} operations", "make several cells of them")
         return index
 
     def check_active(self) -> None:
