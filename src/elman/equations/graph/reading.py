@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from elman.equations.graph import FORMAT, PRODUCTS, Constant, Graph, Kind, Node, Parameter, Port, Value
-from elman.equations.graph.check import check
+from elman.equations.graph.check import check, refuse
 from elman.equations.graph.limits import NODES
-from elman.errors import EquationError
 
 _FIELDS = ("format", "inputs", "name", "nodes", "output", "parameters", "results", "states")
 _LARGEST = 1 << 31  # of a line's number, an index or a place
@@ -20,9 +19,9 @@ def read(data: object) -> Graph:
     """The graph that `data` (the value of `Graph.to_json`, back from JSON) describes, checked."""
     fields = _record(data, "a graph")
     if fields.get("format") != FORMAT:
-        _refuse(f"this version reads format {FORMAT}, got {_shown(fields.get('format'))}; written by a later version?")
+        refuse(f"this version reads format {FORMAT}, got {_shown(fields.get('format'))}; written by a later version?")
     if sorted(set(fields) - {"constants"}) != list(_FIELDS):
-        _refuse(f"the fields must be {', '.join(_FIELDS)}, got {', '.join(sorted(fields))}")
+        refuse(f"the fields must be {', '.join(_FIELDS)}, got {', '.join(sorted(fields))}")
     graph = Graph(
         name=_text(fields["name"], "the name"),
         inputs=tuple(_input(row) for row in _list(fields["inputs"], "inputs")),
@@ -37,10 +36,6 @@ def read(data: object) -> Graph:
     return graph
 
 
-def _refuse(problem: str) -> NoReturn:
-    raise EquationError(f"graph: {problem}")
-
-
 def _shown(data: object) -> str:
     """The beginning of a value, however deep or long it is."""
     try:
@@ -51,33 +46,33 @@ def _shown(data: object) -> str:
 
 def _record(data: object, what: str) -> Mapping[str, Any]:
     if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
-        _refuse(f"{what} must be a JSON object, got {_shown(data)}")
+        refuse(f"{what} must be a JSON object, got {_shown(data)}")
     return data
 
 
 def _list(data: object, what: str, length: int | None = None) -> Sequence[Any]:
     if not isinstance(data, (list, tuple)) or length not in (None, len(data)):
         count = "a list" if length is None else f"a list of {length}"
-        _refuse(f"{what} must be {count}, got {_shown(data)}")
+        refuse(f"{what} must be {count}, got {_shown(data)}")
     return data
 
 
 def _text(data: object, what: str) -> str:
     if not isinstance(data, str):
-        _refuse(f"{what} must be a text, got {_shown(data)}")
+        refuse(f"{what} must be a text, got {_shown(data)}")
     return data
 
 
 def _whole(data: object, what: str) -> int:
     if not isinstance(data, int) or isinstance(data, bool) or abs(data) > _LARGEST:
-        _refuse(f"{what} must be a whole number, got {_shown(data)}")
+        refuse(f"{what} must be a whole number, got {_shown(data)}")
     return data
 
 
 def _number(data: object, what: str) -> float:
     if isinstance(data, (int, float)) and not isinstance(data, bool) and -1e308 <= data <= 1e308:
         return float(data)
-    return _refuse(f"{what} must be a finite number, got {_shown(data)}")
+    return refuse(f"{what} must be a finite number, got {_shown(data)}")
 
 
 def _input(data: object) -> Port:
@@ -94,7 +89,7 @@ def _parameter(data: object) -> Parameter:
     name, group, kind, shape = _list(data, "a parameter [name, group, kind, shape]", 4)
     known: dict[object, Kind] = {"matrix": "matrix", "vector": "vector", "blocks": "blocks"}
     if not isinstance(kind, str) or kind not in known:
-        _refuse(f"a parameter is a matrix, a vector or blocks, got {_shown(kind)}")
+        refuse(f"a parameter is a matrix, a vector or blocks, got {_shown(kind)}")
     letters = tuple(_text(size, "a parameter's size") for size in _list(shape, "a parameter's shape"))
     return Parameter(_text(name, "a parameter's name"), _text(group, "a parameter's group"), known[kind], letters)
 
@@ -119,14 +114,14 @@ def _results(data: object, states: Sequence[Sequence[Any]], output: str) -> dict
     found = {name: _whole(node, f"the result {name}") for name, node in _record(data, "results").items()}
     needed = list(dict.fromkeys([*(state[0] for state in states), output]))
     if set(found) != set(needed):
-        _refuse(f"results must be {', '.join(needed)}, got {', '.join(found)}")
+        refuse(f"results must be {', '.join(needed)}, got {', '.join(found)}")
     return {name: found[name] for name in needed}
 
 
 def _nodes(data: object) -> tuple[Node, ...]:
     rows = _list(data, "nodes")
     if len(rows) > NODES.most:
-        _refuse(NODES.refusal(len(rows)))
+        refuse(NODES.refusal(len(rows)))
     return tuple(_node(row, index) for index, row in enumerate(rows))
 
 
@@ -134,7 +129,7 @@ def _node(data: object, index: int) -> Node:
     what = f"node {index}"
     fields = _record(data, what)
     if unknown := sorted(set(fields) - set(_NODE_FIELDS)):
-        _refuse(f"{what} has the unknown field {unknown[0]!r}")
+        refuse(f"{what} has the unknown field {unknown[0]!r}")
     op = _text(fields.get("op"), f"{what}: op")
     name, line = fields.get("name"), fields.get("line")
     return Node(
@@ -156,5 +151,5 @@ def _value(op: str, data: object, what: str) -> Value:
         index, eps = _list(data, what, 2)
         return _whole(index, what), _number(eps, what)
     if data is not None:
-        _refuse(f"{what} must be absent, got {_shown(data)}")
+        refuse(f"{what} must be absent, got {_shown(data)}")
     return None
