@@ -55,6 +55,7 @@ CONSTRAINED = [
     (("--lexicon", "words"), r"face|fade|bad"),
     (("--lexicon", "words", "--separator", " "), r"(face|fade|bad)( (face|fade|bad))*"),
     (("--grammar", "grammar"), r"[0-9]+( [0-9]+)*"),
+    (("--json-schema", "schema"), r"[13]"),
     (("--regex", "a*b*", "--first-match"), r""),
     (("--stop", "a", "--stop", "0"), r"[^a0]*"),
 ]
@@ -68,6 +69,7 @@ def test_constraints(
     elman: Program, model: Path, tmp_path: Path, options: tuple[str, ...], expected: str, strategy: str
 ) -> None:
     (tmp_path / "words").write_text("face\n\nfade\nbad")
+    (tmp_path / "schema").write_text('\ufeff{"enum": [1, "one", 3]}', "utf-8")
     (tmp_path / "grammar").write_text('s ::= n (" " n)*   n ::= [0-9]+\n')
     ended = elman("sample", model, "--strategy", strategy, "--length", 12, "--json", *options)
     assert ended.status == 0, ended.err
@@ -183,6 +185,10 @@ def test_unknown_characters(elman: Program, model: Path) -> None:
         (("--regex", "x"), 1, "can never be met"),
         (("--regex", "("), 1, "regular expression '(', position 0"),
         (("--grammar", "missing"), 1, "missing"),
+        (("--json-schema", "latin"), 1, "latin: text in UTF-8 expected"),
+        (("--json-schema", "text"), 1, "text: JSON expected: Expecting value"),
+        (("--json-schema", "deep"), 1, "deep: JSON expected"),
+        (("--regex", "(a|b)*a(a|b){9}", "--max-states", 100), 1, "raise max_states (now 100)"),
         (("--lexicon", "latin"), 1, "latin: text in UTF-8 expected"),
         (("--strategy", "greedy", "--temperature", "0.5"), 1, "temperature is for strategy 'sample'"),
         (("--strategy", "sample", "--width", "3"), 1, "width is for strategy 'beam'"),
@@ -199,6 +205,8 @@ def test_refused(
     elman: Program, model: Path, tmp_path: Path, options: tuple[str, ...], status: int, message: str
 ) -> None:
     (tmp_path / "latin").write_bytes("größe".encode("latin-1"))
+    (tmp_path / "text").write_text("type: object")
+    (tmp_path / "deep").write_text("[" * 100_000)
     ended = elman("sample", model, *options)
     assert (ended.status, ended.out) == (status, "")
     assert message in " ".join(ended.err.split())

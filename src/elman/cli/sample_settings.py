@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +42,7 @@ class SampleSettings:
         allowed: the text has only these characters.
         regex: the text matches this regular expression, as a whole.
         grammar: file with a grammar in EBNF that the text follows.
+        json_schema: file with a JSON schema under which the text is valid.
         lexicon: file with words, one a line; the text is one of them.
         separator: the text is several words of the lexicon with this character between.
         utf8: of a model of bytes: whole characters only.
@@ -78,6 +80,7 @@ class SampleSettings:
     allowed: str = ""
     regex: str = ""
     grammar: Path | None = None
+    json_schema: Path | None = None
     lexicon: Path | None = None
     separator: str = ""
     utf8: bool = False
@@ -127,6 +130,8 @@ class SampleSettings:
         found: list[Any] = [kind(value) for kind, value in kinds if value]
         if self.grammar is not None:
             found.append(Grammar(_read(self.grammar)))
+        if self.json_schema is not None:
+            found.append(Grammar.json_schema(_read_json(self.json_schema)))
         if self.lexicon is not None:
             words = tuple(word for word in _read(self.lexicon).split("\n") if word)
             found.append(Lexicon(words, self.separator))
@@ -141,3 +146,10 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8-sig")  # a byte-order mark is no part of a text
     except UnicodeDecodeError:
         raise DataError(f"{path}: text in UTF-8 expected") from None
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(_read(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{path}: JSON expected: {error}") from None
