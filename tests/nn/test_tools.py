@@ -108,7 +108,7 @@ class TestScript:
             torch.jit.script(torch.nn.Sequential(elman.nn.Linear(D, H)))
 
     def test_recurrent_has_another_way(self) -> None:
-        with pytest.raises(ConfigError, match=r"elman.nn.Recurrent: torch.jit.script .*; torch.jit.trace.* can"):
+        with pytest.raises(ConfigError, match=r"elman.nn.Recurrent: torch.jit.script .*; torch.export.* can"):
             torch.jit.script(torch.nn.Sequential(elman.nn.Recurrent("gru", D, H)))
 
     def test_traces_hold_for_other_sizes(self, models: tuple[Any, Any]) -> None:

@@ -24,7 +24,8 @@ def operation(
     """
     name = schema.split("(")[0]
     _LIBRARY.define(schema)  # type: ignore[no-untyped-call]
-    _LIBRARY.impl(name, _flat(work, takes), "CPU")  # type: ignore[no-untyped-call]
+    # An exported program calls it outside of any autograd.Function, with weights that ask for gradients.
+    _LIBRARY.impl(name, torch.no_grad()(_flat(work, takes)), "CPU")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"elman::{name}", _flat(shapes, takes), lib=_LIBRARY)
 
     def call(first: Any, *rest: Any) -> Any:

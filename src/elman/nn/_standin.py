@@ -54,7 +54,9 @@ class OwnLayer(torch.nn.Module):
     )
 
     def __prepare_scriptable__(self) -> Any:
-        raise ConfigError(f"{name_of(self)}: torch.jit.script cannot compile it; torch.jit.trace(model, input) can")
+        raise ConfigError(
+            f"{name_of(self)}: torch.jit.script cannot compile it; torch.export.export(model, (input,)) can"
+        )
 
 
 def name_of(layer: torch.nn.Module) -> str:

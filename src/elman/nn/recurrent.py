@@ -20,7 +20,7 @@ from elman.nn._fingerprint import EXTRA_STATE, check_fingerprint, fingerprint
 from elman.nn._standin import OwnLayer, is_traced, traced
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch
 from elman.nn.paths.checkpoint import read_checkpoint
-from elman.nn.paths.choice import Path, check_precision, choose_path
+from elman.nn.paths.choice import Path, check_precision, choose_path, is_exported, left_open
 from elman.nn.resets import with_resets
 from elman.nn.sized import SizedCell
 from elman.nn.stack import Direction, run_stack
@@ -181,7 +181,9 @@ class Recurrent(OwnLayer):
             checkpoint=read_checkpoint(self.checkpoint),
         )
         after = dict(zip(self._starts, finals, strict=True))
-        return batch.restore(output), State(after, axis=1, start=self._starts)
+        # An exported program can only put out what torch knows.
+        state = after if is_exported() else State(after, axis=1, start=self._starts)
+        return batch.restore(output), state  # type: ignore[return-value]
 
     def path(self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None = None) -> Path:
         """Which path a call with this input takes, and why. Raises as the call would."""
@@ -190,7 +192,8 @@ class Recurrent(OwnLayer):
     def _path(self, batch: Batch, initial: Sequence[Tensor | None], layers: Sequence[Sequence[Direction]]) -> Path:
         floats = [values for values in batch.values if values.dtype not in TOKENS]
         weights = [tensor for directions in layers for _, tensors in directions for tensor in tensors]
-        return choose_path([*floats, *initial, *weights], self.precision)
+        opaque = left_open(batch.plan.steps, batch.plan.batch)
+        return choose_path([*floats, *initial, *weights], self.precision, opaque=opaque)
 
     def _read(
         self, input: Form | Sequence[Form], state: Mapping[str, Tensor] | None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from elman.errors import ConfigError
 from elman.nn._memory import widened
 from elman.nn.batch import Batch
 from elman.nn.call import Call
@@ -17,6 +18,10 @@ from elman.nn.plans import PlanSpec
 from elman.nn.sized import SizedCell
 
 Direction = tuple[SizedCell, list[Tensor]]
+_TRACED = (
+    "torch.jit.trace would hold for this number of steps and sequences only; torch.export.export(model, (x,), "
+    "dynamic_shapes=…) holds for all"
+)
 States = Sequence[Tensor | None]
 
 
@@ -38,7 +43,12 @@ def run_stack(
         dropout: share of the values between layers that is zeroed.
         path: what runs, and in which numbers.
         checkpoint: steps between the states that the kernels keep for backward, see `elman.nn.paths.checkpoint`.
+
+    Raises:
+        ConfigError: torch.jit.trace is at work, which would write down the steps of this call and no others.
     """
+    if torch._C._get_tracing_state() is not None:
+        raise ConfigError(f"{layers[0][0][0].graph.name}: {_TRACED}")
     values = tuple(widened(rows) for rows in batch.values) if path.bfloat16 else batch.values
     finals: list[list[Tensor]] = []
     for layer, directions in enumerate(layers):

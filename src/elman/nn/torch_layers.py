@@ -20,7 +20,7 @@ from elman.nn._standin import RecurrentStandIn, traced
 from elman.nn._torch_weights import torch_direction
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
 from elman.nn.paths.checkpoint import read_checkpoint
-from elman.nn.paths.choice import Path, check_precision, choose_path, differentiating
+from elman.nn.paths.choice import Path, check_precision, choose_path, differentiating, left_open
 from elman.nn.resets import with_resets
 from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged
@@ -69,9 +69,9 @@ class _Fused(RecurrentStandIn, torch.nn.RNNBase):
     def _run(self, input: Form, hx: Any, resets: Any) -> Any:
         name = type(self).__name__
         values, states, tensors = values_of(name, input), self._states(hx), self._tensors()
-        path = self._path(values, states, tensors)
         # What torch's layers do not have.
         ours = isinstance(input, Ragged) or values.dtype in TOKENS or resets is not None
+        path = self._path(values, states, tensors, opaque=self._is_open(input, values, ours))
         if not ours and not (self._fits(input, states) and (path.name == "fused" or differentiating())):
             return super().forward(input, hx)
         batch = with_resets(name, read_batch(name, (input,), (self.input_size,), self.batch_first), resets)
@@ -89,11 +89,19 @@ class _Fused(RecurrentStandIn, torch.nn.RNNBase):
             finals = [state.squeeze(1) for state in finals]
         return batch.restore(output), finals[0] if len(finals) == 1 else tuple(finals)
 
-    def _path(self, values: Tensor, states: Sequence[Tensor], tensors: Sequence[Sequence[Tensor]]) -> Path:
+    def _is_open(self, input: Form, values: Tensor, ours: bool) -> bool:
+        """Whether an export is for any number of what torch's layer would write down step by step."""
+        if ours or not torch.compiler.is_exporting():
+            return ours and left_open(*values.shape)
+        steps = 1 if self.batch_first and values.dim() == 3 else 0
+        return isinstance(input, Tensor) and not torch.compiler.is_dynamo_compiling() and left_open(values.shape[steps])
+
+    def _path(
+        self, values: Tensor, states: Sequence[Tensor], tensors: Sequence[Sequence[Tensor]], *, opaque: bool = False
+    ) -> Path:
         floats = [] if values.dtype in TOKENS else [values]
-        return choose_path(
-            [*floats, *states, *(tensor for direction in tensors for tensor in direction)], self.precision
-        )
+        tensors = [states, *tensors]
+        return choose_path([*floats, *(t for group in tensors for t in group)], self.precision, opaque=opaque)
 
     def _states(self, hx: Any) -> Sequence[Tensor]:
         """The states of a call; none where the cell's own start is meant. Raises DtypeError for anything else."""

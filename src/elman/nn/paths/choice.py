@@ -12,6 +12,7 @@ from torch.autograd import forward_ad
 from elman.errors import ConfigError
 
 FUSED_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+TRACED = "the call is traced for another runtime"
 _CAST = (torch.float32, torch.bfloat16)  # what autocast casts
 
 
@@ -43,9 +44,12 @@ _ROUNDED = Path("fused", "CPU, torch.float32, the factors of products in bfloat1
 _AUTOCAST = Path("fused", "CPU, autocast to torch.bfloat16; states in float32", True, torch.bfloat16)
 
 
-def choose_path(tensors: Iterable[Tensor | None], precision: str | None = None) -> Path:
-    """The path of a call with these float tensors: inputs, states and weights, and a layer's `precision`."""
-    reason = _mode()
+def choose_path(tensors: Iterable[Tensor | None], precision: str | None = None, *, opaque: bool = False) -> Path:
+    """The path of a call with these float tensors: inputs, states and weights, and a layer's `precision`.
+
+    Where a call is traced for another runtime, the kernels can be in the trace as one opaque operation.
+    """
+    reason = _mode() or (TRACED if not opaque and is_exported() else "")
     if reason:
         return Path("reference", reason)
     present = [tensor for tensor in tensors if tensor is not None]
@@ -75,6 +79,19 @@ def differentiating() -> bool:
     return bool(torch._C._are_functorch_transforms_active()) or forward_ad._current_level >= 0
 
 
+def is_exported() -> bool:
+    """Whether torch.jit.trace or torch.export writes down what is called."""
+    return bool(torch.jit.is_tracing() or torch.compiler.is_exporting())  # type: ignore[attr-defined, no-untyped-call]
+
+
+def left_open(*sizes: int) -> bool:
+    """Whether a call is exported for any number of these, which its evaluation step by step cannot be."""
+    # Dynamo, of strict exports, shows numbers as such, and knows the kernels alone.
+    return torch.compiler.is_exporting() and (
+        torch.compiler.is_dynamo_compiling() or any(isinstance(size, torch.SymInt) for size in sizes)
+    )
+
+
 def back_by_reference(adjoints: Iterable[Tensor | None]) -> bool:
     """Whether backward goes through torch's operations: it will be differentiated, or has many adjoints at once."""
     if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
@@ -92,8 +109,6 @@ def _mode() -> str:
         return "forward-mode differentiation is active"
     if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is not torch.bfloat16:
         return f"autocast to {torch.get_autocast_dtype('cpu')} is active; the kernels have bfloat16"
-    if torch.jit.is_tracing() or torch.compiler.is_exporting():  # type: ignore[attr-defined, no-untyped-call]
-        return "the call is traced for another runtime"
     return ""
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from elman.nn._library import operation
 from elman.nn.call import SCHEMA, Call
 from elman.nn.paths import _buffers as buffers
-from elman.nn.paths.choice import back_by_reference
+from elman.nn.paths.choice import back_by_reference, is_exported
 from elman.nn.paths.reference import reference
 
 
@@ -22,8 +22,8 @@ def forward(call: Call) -> tuple[Tensor, list[Tensor]]:
 
 
 def is_learning(tensors: Sequence[Tensor | None]) -> bool:
-    """Whether a gradient of one of them may be asked for."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    """Whether a gradient of one of them may be asked for; not of what is traced for another runtime."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors) and not is_exported()
 
 
 class Fused(torch.autograd.Function):

@@ -7,16 +7,24 @@ import torch
 from torch import Tensor
 
 from elman.equations import evaluate
+from elman.errors import ConfigError
 from elman.nn._tokens import check_tokens
 from elman.nn.call import Call
 from elman.nn.sized import SizedCell
+
+_OPEN = "an export for any number of steps needs the kernels: float32 or float64 on the CPU; see what path(input) says"
 
 
 def reference(call: Call) -> tuple[Tensor, list[Tensor]]:
     """Output [N, size] and final states [B, size] of one direction of a layer.
 
     All sequences that are still running take a step together.
+
+    Raises:
+        ConfigError: the call is exported for any number of steps, and here they would be written down one by one.
     """
+    if any(isinstance(number, torch.SymInt) for number in call.plan):
+        raise ConfigError(f"{call.sized().graph.name}: {_OPEN}")
     sized, lanes = call.sized(), call.plan_spec().bind().plan
     inputs, initial, weights = call.split(call.tensors)
     graph, parameters, like = sized.graph, sized.parameters(weights), weights[0]
