@@ -21,6 +21,7 @@ SMALL = ["--steps", "2", "--hidden", "8", "--batch", "2", "--chunk", "8"]
         "README.md",
         "docs/architecture.md",
         "docs/quickstart.md",
+        "docs/torch.md",
         "docs/cells.md",
         "docs/memory.md",
         "docs/bfloat16.md",
