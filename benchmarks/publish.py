@@ -40,7 +40,7 @@ def put(path: Path, text: str) -> None:
         file.write(f"{before}{begin}\n{text}\n{end}{after}".encode())
 
 
-def readme(found: report.Report) -> Iterator[str]:
+def readme(found: report.Measurements) -> Iterator[str]:
     """The chart, and what it leaves out."""
     lost = losses(found.rows)
     yield f"![{_CAPTION}](docs/benchmarks.svg)"
@@ -51,7 +51,7 @@ def readme(found: report.Report) -> Iterator[str]:
     )
 
 
-def page(found: report.Report) -> Iterator[str]:
+def page(found: report.Measurements) -> Iterator[str]:
     """Everything in tables: ceilings, groups beside their goals, each loss."""
     yield "## Measured"
     yield ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.publish import BEGIN, END, publish, put
-from elman.bench.report import Report
+from elman.bench.report import Measurements
 from tests.bench.cases import CEILINGS, row
 
 MARKED = f"before\n{BEGIN}\nold\n{END}\nafter\n"
@@ -19,13 +19,13 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "README.md").write_text(MARKED, "utf-8")
     (tmp_path / "docs" / "benchmarks.md").write_text(MARKED, "utf-8")
     rows = [row(1.3, batch=16), row(0.9, batch=32), row(0.5, batch=32, peer="elman float32"), row(None, batch=128)]
-    Report(CEILINGS, {"processor": "one"}, {"torch": "2.13"}, rows).save(tmp_path / "docs" / "benchmarks.json")
+    Measurements(CEILINGS, {"processor": "one"}, {"torch": "2.13"}, rows).save(tmp_path / "docs" / "benchmarks.json")
     return tmp_path
 
 
 def test_chart_page_and_readme(checkout: Path) -> None:
     publish(checkout)
-    assert (checkout / "docs" / "benchmarks.svg").read_text("utf-8").startswith("<svg")
+    assert (checkout / "docs" / "benchmarks.svg").read_text("utf-8").startswith("<?xml")
     readme = (checkout / "README.md").read_text("utf-8")
     assert "](docs/benchmarks.svg)" in readme
     assert "Measured on processor one, torch 2.13. In 1 of 2 comparisons a peer is faster" in readme

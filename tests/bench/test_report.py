@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from elman.bench import chart, report
-from elman.bench.report import Report, line, load, machine, title
+from elman.bench.report import Measurements, line, load, machine, title
 from elman.bench.rows import Row
-from elman.errors import DataError, FormatError
+from elman.errors import ConfigError, DataError, FormatError
 from tests.bench.cases import CEILINGS, case, row
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -22,8 +22,8 @@ ROWS = [
 ]
 
 
-def made(rows: list[Row]) -> Report:
-    return Report(CEILINGS, {"processor": "one", "cores": 2}, {"torch": "2.13"}, rows)
+def made(rows: list[Row]) -> Measurements:
+    return Measurements(CEILINGS, {"processor": "one", "cores": 2}, {"torch": "2.13"}, rows)
 
 
 def test_a_file_gives_the_same_report_back(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_heading_names_machine_peers_and_ceilings() -> None:
-    scaled = Report(CEILINGS, {"processor": "one", "cores": 2}, {"torch": "2.13"})
+    scaled = Measurements(CEILINGS, {"processor": "one", "cores": 2}, {"torch": "2.13"})
     text = list(scaled.heading())
     assert text[0] == "processor one, cores 2, torch 2.13"
     assert [words.split()[0] for words in text[1:]] == ["float32", "L1", "L2", "L3", "memory"]
@@ -94,11 +94,6 @@ def test_a_case_names_itself() -> None:
     assert str(case()) == "layers lstm train H 256 B 32 T 100 float32"
 
 
-def drawn(path: Path, rows: list[Row]) -> ElementTree.Element:
-    chart.draw(path, rows)
-    return ElementTree.fromstring(path.read_text(encoding="utf-8"))
-
-
 def grid(threads: int = 2) -> list[Row]:
     return [
         row(ratio * batch, cell=cell, mode=mode, hidden_size=size, batch=batch, threads=threads)
@@ -109,35 +104,45 @@ def grid(threads: int = 2) -> list[Row]:
     ]
 
 
-def test_the_chart_has_a_panel_a_cell_and_a_line_a_mode(tmp_path: Path) -> None:
-    root = drawn(tmp_path / "c.svg", grid())
-    titles = [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "title middle"]
-    assert titles == ["LSTM", "GRU"]
-    for kind in ("polyline", "polygon"):
-        styles = [shape.get("class", "").split()[0] for shape in root.iter(f"{SVG}{kind}")]
-        assert styles == ["train", "infer"] * 2
-    assert len(list(root.iter(f"{SVG}circle"))) == 2 * 2 * 2
-    words = [text.text or "" for text in root.iter(f"{SVG}text")]
-    assert any("batches of 1 to 3, float32, 2 threads" in text for text in words)
-    assert words.count("hidden size") == 2
+def test_the_chart_has_a_panel_a_cell_and_a_line_a_mode() -> None:
+    figure = chart.figure(grid(), "a & b")
+    assert [axes.get_title() for axes in figure.axes] == ["LSTM", "GRU"]
+    assert {axes.get_xlabel() for axes in figure.axes} == {"hidden size"}
+    for axes in figure.axes:
+        lines = [[*map(float, line.get_ydata())] for line in axes.lines[1:]]  # behind that of equal speed
+        assert lines == 2 * [[2.0, 2.0]] if axes.get_title() == "LSTM" else 2 * [[6.0, 6.0]]
+        assert len(axes.collections) == 2  # bands
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["128", "512"]
+    heading = figure.get_suptitle().splitlines()
+    assert heading[0].endswith("batches of 1 to 3, float32, 2 threads")
+    assert heading[1] == "a & b"
 
 
-def test_the_chart_names_what_it_was_measured_on(tmp_path: Path) -> None:
-    chart.draw(tmp_path / "c.svg", grid(), "a & b")
-    words = [text.text for text in ElementTree.fromstring((tmp_path / "c.svg").read_text()).iter(f"{SVG}text")]
-    assert words[1] == "a & b"
+def test_what_is_slower_is_marked_by_fractions() -> None:
+    (axes,) = chart.figure([row(0.1), row(2.5, hidden_size=512)]).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["1/8×", "1/4×", "1/2×", "1×", "2×"]
 
 
-def test_what_is_slower_is_marked_by_fractions(tmp_path: Path) -> None:
-    root = drawn(tmp_path / "c.svg", [row(0.1), row(2.5, hidden_size=512)])
-    marks = [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "end"]
-    assert marks == ["1/8×", "1/4×", "1/2×", "1×", "2×"]
+@pytest.mark.parametrize(("name", "begin"), [("c.svg", b"<?xml"), ("c.png", b"\x89PNG"), ("c.pdf", b"%PDF")])
+def test_the_chart_as_a_file(tmp_path: Path, name: str, begin: bytes) -> None:
+    path = tmp_path / name
+    chart.draw(path, grid(), "a & b")
+    assert path.read_bytes().startswith(begin)
 
 
-def test_the_chart_is_legible_on_dark(tmp_path: Path) -> None:
-    style = drawn(tmp_path / "c.svg", grid()).find(f"{SVG}style")
-    assert style is not None
-    assert "prefers-color-scheme: dark" in (style.text or "")
+def test_the_same_rows_make_the_same_file_of_words(tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        chart.draw(tmp_path / name, grid(), "a & b")
+    text = (tmp_path / "a.svg").read_text("utf-8")
+    assert text == (tmp_path / "b.svg").read_text("utf-8")
+    assert "a &amp; b" in text
+    assert ElementTree.fromstring(text).tag == f"{SVG}svg"
+
+
+def test_another_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^`chart` must end in \.svg, \.png, \.pdf, got c\.gif$"):
+        chart.draw(tmp_path / "c.gif", grid())
+    assert not (tmp_path / "c.gif").exists()
 
 
 def test_lines_hold_least_median_and_most() -> None:
@@ -151,23 +156,23 @@ def test_inference_is_drawn_against_the_better_peer() -> None:
     assert infer.points == ((256, 2.0, 2.0, 2.0),)
 
 
-def test_the_legend_names_the_peers_that_were_there(tmp_path: Path) -> None:
-    def words(rows: list[Row]) -> str:
-        return " | ".join(text.text or "" for text in drawn(tmp_path / "c.svg", rows).iter(f"{SVG}text"))
+def test_the_legend_names_the_peers_that_were_there() -> None:
+    def words(rows: list[Row]) -> list[str]:
+        return [text.get_text() for text in chart.figure(rows).legends[0].get_texts()]
 
     rows = [row(), row(mode="infer"), row(mode="infer", peer="jax")]
-    assert words(rows).endswith("training, against PyTorch | inference, against PyTorch")
+    assert words(rows) == ["training, against PyTorch", "inference, against PyTorch"]
     rows.append(row(mode="infer", peer="onnxruntime"))
-    assert words(rows).endswith("inference, against the faster of PyTorch and ONNX Runtime")
+    assert words(rows)[1] == "inference, against the faster of PyTorch and ONNX Runtime"
 
 
-def test_higher_is_faster_and_the_larger_number_of_threads_is_drawn(tmp_path: Path) -> None:
+def test_the_larger_number_of_threads_is_drawn() -> None:
     rows = [row(1.0, threads=1, hidden_size=999), row(1.0, threads=2), row(4.0, threads=2, hidden_size=512)]
-    root = drawn(tmp_path / "c.svg", rows)
-    first, second = (float(dot.get("cy", "nan")) for dot in root.iter(f"{SVG}circle"))
-    assert second < first
-    even = next(rule for rule in root.iter(f"{SVG}line") if rule.get("class") == "even")
-    assert float(even.get("y1", "nan")) == first
+    (axes,) = chart.figure(rows).axes
+    even, line = axes.lines
+    assert {*map(float, even.get_ydata())} == {1.0}
+    assert [*map(float, line.get_ydata())] == [1.0, 4.0]
+    assert axes.get_yscale() == "log"
 
 
 def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import elman.nn
 from elman import cells
 from elman.bench import contest, decoding, layers, peers, run, single_steps
-from elman.bench.options import Options
 from elman.bench.rows import Case, Row
+from elman.bench.sweep import Sweep
 from elman.decode import Regex
 from elman.equations import evaluate
 from elman.errors import ConfigError
@@ -24,10 +24,10 @@ from elman.nn.paths.choice import Path
 from tests.bench.cases import CEILINGS, case
 
 ONNX = ["onnxruntime"] if find_spec("onnxruntime") and find_spec("onnx") else []
-SMALL = Options(hidden=(7,), batch=(3,), steps=5, peers=("torch", *ONNX), seconds=1e-9, least=1)
+SMALL = Sweep(hidden=(7,), batch=(3,), steps=5, peers=("torch", *ONNX), seconds=1e-9, least=1)
 
 
-def measured(suite: str, options: Options) -> dict[Case, list[Row]]:
+def measured(suite: str, options: Sweep) -> dict[Case, list[Row]]:
     """The rows of each case of a suite; none may be refused."""
     found = {case: list(run.measure(case, options, CEILINGS)) for case in run.cases([suite], options)}
     assert [row.refused for rows in found.values() for row in rows if row.refused] == []
@@ -172,7 +172,7 @@ def test_large_cases_get_fewer_steps(size: int, batch: int, steps: int) -> None:
 
 
 def test_axes_are_the_suites_own_where_none_are_given() -> None:
-    found = layers.cases(Options(threads=(1, 2)))
+    found = layers.cases(Sweep(threads=(1, 2)))
     assert {case.hidden_size for case in found} == {32, 64, 128, 256, 512, 1024}
     assert {case.batch for case in found} >= {1, 128}
     assert {case.threads for case in found} == {1, 2}
@@ -180,7 +180,7 @@ def test_axes_are_the_suites_own_where_none_are_given() -> None:
 
 
 def test_axes_that_are_given_hold_for_every_suite() -> None:
-    asked = Options(cells=("gru",), modes=("infer",), hidden=(5,), batch=(2,), steps=4, threads=(1,))
+    asked = Sweep(cells=("gru",), modes=("infer",), hidden=(5,), batch=(2,), steps=4, threads=(1,))
     for suite in ("layers", "steps"):
         (found,) = run.cases([suite], asked)
         assert found == case(suite=suite, cell="gru", mode="infer", hidden_size=5, batch=2, steps=4)
@@ -188,13 +188,13 @@ def test_axes_that_are_given_hold_for_every_suite() -> None:
 
 
 def test_cases_come_by_number_of_threads() -> None:
-    threads = [case.threads for case in run.cases(["layers", "text"], Options(threads=(2, 1)))]
+    threads = [case.threads for case in run.cases(["layers", "text"], Sweep(threads=(2, 1)))]
     assert threads == sorted(threads, reverse=True)
 
 
 def test_quick_is_less() -> None:
     for suite in run.SUITES:
-        quick, whole = (len(run.cases([suite], Options(quick=quick))) for quick in (True, False))
+        quick, whole = (len(run.cases([suite], Sweep(quick=quick))) for quick in (True, False))
         assert 0 < quick <= whole
 
 
@@ -234,7 +234,7 @@ def test_bfloat16_is_compared_with_torchs_and_with_our_float32(cell: str, mode: 
 
 
 def test_bfloat16_is_measured_at_large_sizes_where_none_are_given() -> None:
-    found = layers.cases(Options(dtypes=("bfloat16",)))
+    found = layers.cases(Sweep(dtypes=("bfloat16",)))
     assert {(case.hidden_size, case.batch) for case in found} == {(h, b) for h in (256, 512, 1024) for b in (32, 128)}
     assert {case.mode for case in found} == {"infer", "train"}
     assert {case.dtype for case in found} == {"bfloat16"}
@@ -253,7 +253,7 @@ def test_bfloat16_is_measured_at_large_sizes_where_none_are_given() -> None:
 )
 def test_bad_options_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        Options(**given)
+        Sweep(**given)
     assert str(error.value) == message
 
 

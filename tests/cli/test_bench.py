@@ -34,7 +34,7 @@ def test_rows_summary_file_and_chart(elman: Program, tmp_path: Path) -> None:
     assert "layers elman              train     4   2    3 float32   1 torch" in ended.out
     assert "inference against the better of torch and ONNX Runtime" in ended.out
     assert "measuring the machine's ceilings" in ended.err
-    assert (tmp_path / "chart.svg").read_text().startswith("<svg")
+    assert (tmp_path / "chart.svg").read_text().startswith("<?xml")
 
 
 def test_rows_are_read_back_rather_than_measured(elman: Program, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +117,7 @@ def test_a_machine_that_slows_down_is_told_of(elman: Program, monkeypatch: pytes
         (("--json", "nowhere/rows.json"), "--json nowhere/rows.json: there is no folder nowhere"),
         (("--json", ".."), "--json ..: a file to write expected, got a folder"),
         (("--chart", "nowhere/chart.svg"), "--chart nowhere/chart.svg: there is no folder nowhere"),
+        (("--chart", "chart.gif"), "--chart must end in .svg, .png, .pdf, got chart.gif"),
         (("--chart", "chart.svg", "--suites", "text"), "--chart draws the layers: add layers to --suites"),
     ],
 )

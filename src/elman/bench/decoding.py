@@ -18,8 +18,8 @@ from torch.nn.functional import log_softmax, one_hot
 from elman import cells as built_in
 from elman.bench.contest import Contest, Refused, Results, Side
 from elman.bench.layers import Peers
-from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.sweep import Sweep
 from elman.data.vocabulary import Vocabulary
 from elman.decode import Grammar, ModelStepper, Output, Regex, decode
 from elman.decode import Options as Decode
@@ -63,7 +63,7 @@ WAYS = {
 }
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: Sweep) -> list[Case]:
     """All ways, each with its numbers of prompts."""
     found: list[Case] = []
     for name, way in WAYS.items():

@@ -13,8 +13,8 @@ import torch
 
 import elman.nn
 from elman.bench.contest import Contest, Refused, Results, Side
-from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.sweep import Sweep
 from elman.bench.torch_sides import autocast, drawn, side
 
 Fused = elman.nn.LSTM | elman.nn.GRU | elman.nn.RNN
@@ -33,7 +33,7 @@ _HALF = 2e-2  # of ours in bfloat16 from ours in float32: whose states do not ro
 _LONGEST = 8e9  # operations of a forward pass; larger cases get fewer steps
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: Sweep) -> list[Case]:
     """The grid."""
     single = options.cases(
         "layers",

@@ -9,14 +9,14 @@ import torch
 
 from elman.bench.contest import Contest
 from elman.bench.layers import GATES, operations, pair_of_layers
-from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.sweep import Sweep
 from elman.bench.torch_sides import side
 
 _INPUTS = 8
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: Sweep) -> list[Case]:
     """A hundred thousand steps."""
     steps = 10_000 if options.quick else 100_000
     return list(options.cases("long", cells=tuple(GATES), modes=("train",), hidden=(64,), batch=(1,), steps=steps))

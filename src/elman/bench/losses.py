@@ -11,15 +11,15 @@ from torch.nn.functional import cross_entropy, linear
 
 from elman.bench.contest import Contest
 from elman.bench.layers import Peers
-from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.sweep import Sweep
 from elman.bench.torch_sides import side
 from elman.nn import LinearCrossEntropy
 
 CLASSES = {"softmax 100": 100, "softmax 2000": 2_000, "softmax 20000": 20_000}
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: Sweep) -> list[Case]:
     """Vocabularies of characters, of pieces of words, and of words."""
     cells, hidden = (("softmax 2000",), (256,)) if options.quick else (tuple(CLASSES), (256, 512))
     return list(options.cases("loss", cells=cells, modes=("train",), hidden=hidden, batch=(32,), steps=32))

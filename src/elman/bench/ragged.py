@@ -12,15 +12,15 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from elman.bench.contest import Contest, Side
 from elman.bench.layers import Fused, Peers, operations, pair_of_layers
-from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.sweep import Sweep
 from elman.bench.torch_sides import side
 from elman.sequences.ragged import Ragged
 
 _SHORTEST = 5
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: Sweep) -> list[Case]:
     """Lengths are uniform from 5 to T."""
     return list(
         options.cases(

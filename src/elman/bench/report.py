@@ -20,7 +20,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass
-class Report:
+class Measurements:
     """What one run measured.
 
     Attributes:
@@ -62,7 +62,7 @@ class Report:
             file.write(("{\n" + ",\n".join([*lines, f'"rows": [\n{rows}\n]']) + "\n}\n").encode())
 
 
-def load(path: Path) -> Report:
+def load(path: Path) -> Measurements:
     """Read a report back. Raises FormatError where the file is none."""
     try:
         content = json.loads(path.read_bytes())
@@ -72,7 +72,7 @@ def load(path: Path) -> Report:
             _counts(content["ceilings"]["compute"]),
             _counts(content["ceilings"]["bandwidth"]),
         )
-        return Report(ceilings, content["machine"], content["peers"], rows)
+        return Measurements(ceilings, content["machine"], content["peers"], rows)
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

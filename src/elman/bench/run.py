@@ -12,8 +12,8 @@ import torch
 from elman.bench import decoding, layers, long_sequences, losses, ragged, single_steps, text, user_cells
 from elman.bench.ceilings import Ceilings
 from elman.bench.contest import Refused, compete
-from elman.bench.options import Options
 from elman.bench.rows import Case, Row
+from elman.bench.sweep import Sweep
 
 _THREADS = "ELMAN_NUM_THREADS"
 
@@ -30,13 +30,13 @@ SUITES: Mapping[str, ModuleType] = {
 }
 
 
-def cases(suites: Sequence[str], options: Options) -> list[Case]:
+def cases(suites: Sequence[str], options: Sweep) -> list[Case]:
     """All cases, those with one number of threads together."""
     found = [case for name in suites for case in SUITES[name].cases(options)]
     return sorted(found, key=lambda case: options.threads.index(case.threads))
 
 
-def measure(case: Case, options: Options, ceilings: Ceilings) -> Iterator[Row]:
+def measure(case: Case, options: Sweep, ceilings: Ceilings) -> Iterator[Row]:
     """The rows of a case. Leaves torch and the runtime with the numbers of threads that they had."""
     threads, named = torch.get_num_threads(), os.environ.get(_THREADS)
     torch.set_num_threads(case.threads)

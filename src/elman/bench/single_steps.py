@@ -14,8 +14,8 @@ import torch
 from elman import cells as built_in
 from elman.bench.contest import Array, Contest, Results, Side
 from elman.bench.layers import GATES, Peers, onnx_side, operations, pair_of_layers
-from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.sweep import Sweep
 from elman.bench.torch_sides import side
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.interchange.torch import of_layer, to_cell, torch_layout
@@ -26,7 +26,7 @@ Step = Callable[[Array], Array]
 _COMPARED = 20  # steps of a stream whose outputs are compared
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: Sweep) -> list[Case]:
     """A long sequence, and single steps."""
     found = options.cases(
         "steps",

@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy, one_hot
 from elman import cells as built_in
 from elman.bench.contest import Contest, Results, Side
 from elman.bench.layers import GATES, TORCH, Peers, operations
-from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.sweep import Sweep
 from elman.bench.torch_sides import array
 from elman.data import readers, splits
 from elman.interchange.torch import from_cell, torch_layout
@@ -39,7 +39,7 @@ _SHARED = {  # parameters of either model, under one name
 }
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: Sweep) -> list[Case]:
     """Truncated backpropagation through the text that ships with CPython."""
     return list(options.cases("text", cells=tuple(GATES), modes=("train",), hidden=(256,), batch=(32,), steps=64))
 

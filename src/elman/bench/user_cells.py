@@ -14,8 +14,8 @@ from torch.nn.functional import layer_norm as normalised
 
 from elman.bench.contest import Contest, Refused, Side
 from elman.bench.layers import Peers
-from elman.bench.options import Options
 from elman.bench.rows import Case
+from elman.bench.sweep import Sweep
 from elman.bench.torch_sides import side
 from elman.cells import get
 from elman.equations import Cell, cell, layer_norm, sigmoid, tanh
@@ -39,7 +39,7 @@ def my_layer_norm_lstm(x, h, c, W, U, g, b):  # type: ignore[no-untyped-def]
 _CELLS = ("my_layer_norm_lstm", "layer_norm_lstm")
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: Sweep) -> list[Case]:
     """Training at two sizes."""
     return list(
         options.cases(

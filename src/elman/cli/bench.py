@@ -13,7 +13,7 @@ from tyro.conf import OmitArgPrefixes
 
 from elman.bench import ceilings
 from elman.bench import report as reports
-from elman.bench.chart import draw
+from elman.bench.chart import check_format, draw
 from elman.bench.summary import summary
 from elman.cli.bench_settings import BenchSettings
 from elman.cli.progress import say
@@ -43,7 +43,7 @@ def bench(
     Args:
         json: write machine, ceilings and rows to this file, after every case.
         read: measure nothing, take the rows from this file.
-        chart: draw the layers as an SVG file.
+        chart: draw the layers in this file: .svg, .png or .pdf.
         settings: what to measure.
     """
     if read and (json or settings != BenchSettings()):
@@ -52,6 +52,8 @@ def bench(
         raise ConfigError("--chart draws the layers: add layers to --suites")
     check_target("--json", json)
     check_target("--chart", chart)
+    if chart:
+        check_format(chart)
     report = reports.load(read) if read else _measure(settings, json)
     for text in summary(report.rows):
         print(text)
@@ -61,7 +63,7 @@ def bench(
     return ExitStatus.OK
 
 
-def _measure(settings: BenchSettings, json: Path | None) -> reports.Report:
+def _measure(settings: BenchSettings, json: Path | None) -> reports.Measurements:
     """Measure everything, row by row to standard output, case by case into the file."""
     from elman.bench import run  # brings torch, which `elman --help` does not need
 
@@ -70,7 +72,7 @@ def _measure(settings: BenchSettings, json: Path | None) -> reports.Report:
     if not todo:
         raise ConfigError("no suite has such cases: --suites, --cells, --modes and --dtypes leave nothing to measure")
     say("measuring the machine's ceilings")
-    report = reports.Report(ceilings.measure(options.threads), reports.machine(), settings.versions())
+    report = reports.Measurements(ceilings.measure(options.threads), reports.machine(), settings.versions())
     print("\n".join([*report.heading(), "", reports.title()]), flush=True)
     with _progress(todo) as cases:
         for done, case in enumerate(cases):
@@ -107,7 +109,7 @@ def _progress(todo: Sequence[Case]) -> Iterator[Iterator[Case]]:
         yield cases()
 
 
-def _check_peak(report: reports.Report, threads: int) -> None:
+def _check_peak(report: reports.Measurements, threads: int) -> None:
     """Say so where the machine is not as fast any more as it was: shares of its peak mean little then."""
     before = report.ceilings.compute["float32"][threads]
     after = compute_rate(threads)

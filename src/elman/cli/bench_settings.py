@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from elman.bench import ceilings, peers
-from elman.bench.options import Options
+from elman.bench.sweep import Sweep
 
 Suite = Literal["layers", "ragged", "cells", "steps", "text", "long", "loss", "decode"]
 Mode = Literal["infer", "train", "stream"]
@@ -54,10 +54,10 @@ class BenchSettings:
             found.pop("torch.compile", None)  # compiling alone takes longer than all else
         return found
 
-    def options(self) -> Options:
+    def options(self) -> Sweep:
         """The axes of the cases. Raises ConfigError for values that are out of range."""
         cores = ceilings.cores()
-        return Options(
+        return Sweep(
             cells=self.cells,
             modes=self.modes,
             dtypes=self.dtypes,

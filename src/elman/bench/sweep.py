@@ -1,4 +1,4 @@
-"""What to measure."""
+"""What to measure: the cases, as axes that are gone through."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from elman.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Options:
+class Sweep:
     """The axes of the cases, each with the values that are gone through; where there are none, a suite takes its own.
 
     Attributes:
