@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -32,13 +33,31 @@ def test_a_run_in_one_line() -> None:
     assert describe(first) == "training 2.346 bits · ? left · 56,789 tokens/s · step 1,234"
 
 
-def test_plain_lines_only_where_the_held_out_part_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressLine("lstm", Console(file=io.StringIO())) as progress:
-        progress(REPORT)
+def test_plain_lines_at_once_at_each_measuring_and_after_a_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 1000.0
+    with ProgressLine("lstm", Console(file=io.StringIO()), clock=lambda: now) as progress:
+        said = []
+        for step, (passed, validation) in enumerate([(0, None), (1, None), (1, 2.1), (14, None), (1, None), (1, None)]):
+            now += passed
+            progress(replace(REPORT, step=step, validation=validation))
+            said.append(capsys.readouterr())
+    assert all(out == "" for out, _ in said)
+    assert [err != "" for _, err in said] == [True, False, True, False, True, False]
+    assert said[2][1] == f"lstm:  50% · {describe(replace(REPORT, step=2))}\n"
+
+
+def test_a_terminal_keeps_a_line_for_each_measuring() -> None:
+    file = io.StringIO()
+    with ProgressLine("lstm", Console(file=file, force_terminal=True, width=100)) as progress:
         progress(replace(REPORT, validation=2.1))
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err == f"lstm:  50% · {describe(REPORT)}\n"
+        progress(REPORT)
+        progress(replace(REPORT, step=2000, validation=2.2))
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue()).splitlines()]
+    kept = [line for line in lines if line.endswith(("in training", "in training best"))]
+    assert kept == [
+        "lstm:  50% · step 1,234 · 2.100 bits held out, 2.346 in training best",
+        "lstm:  50% · step 2,000 · 2.200 bits held out, 2.346 in training",
+    ]
 
 
 @pytest.mark.parametrize("width", [60, 120])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -11,6 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from elman.train.reports import StepReport
+
+SILENCE = 15.0  # seconds after which a line is due where there is no terminal
 
 
 def say(message: str) -> None:
@@ -32,6 +37,13 @@ def describe(report: StepReport) -> str:
     return " · ".join(parts)
 
 
+def measured(name: str, report: StepReport) -> str:
+    """One measuring of the held-out part, as a line of the run's history."""
+    mark = " best" if report.validation == report.best else ""
+    shown = f"{report.validation:.3f} {report.unit} held out, {report.loss:.3f} in training"
+    return f"{name}: {report.progress:4.0%} · step {report.step:,} · {shown}{mark}"
+
+
 def _clock(seconds: float) -> str:
     if seconds == float("inf"):
         return "?"
@@ -41,12 +53,23 @@ def _clock(seconds: float) -> str:
 
 
 class ProgressLine:
-    """Shows the reports of one run, on standard error. A context; to be called with each report."""
+    """Shows the reports of one run, on standard error. A context; to be called with each report.
 
-    def __init__(self, name: str, console: Console | None = None) -> None:
+    On a terminal a live line, and above it a line that stays for each time that the held-out part was measured.
+    Elsewhere plain lines: at once, at each measuring, and when nothing was said for a while.
+
+    Args:
+        name: of the run.
+        console: where to.
+        clock: seconds that pass, from anywhere.
+    """
+
+    def __init__(self, name: str, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self._console = console or Console(stderr=True)
         self._progress: Progress | None = None
+        self._clock = clock
+        self._said = -math.inf
 
     def __enter__(self) -> ProgressLine:
         if self._console.is_terminal:
@@ -57,10 +80,13 @@ class ProgressLine:
         return self
 
     def __call__(self, report: StepReport) -> None:
-        """Show a report: at once on a terminal, elsewhere only where the held-out part was measured."""
+        """Show a report."""
         if self._progress is not None:
             self._progress.update(self._task, completed=report.progress, line=describe(report))
-        elif report.validation is not None:
+            if report.validation is not None:
+                self._console.print(measured(self.name, report), highlight=False, markup=False, soft_wrap=True)
+        elif report.validation is not None or self._clock() - self._said >= SILENCE:
+            self._said = self._clock()
             say(f"{self.name}: {report.progress:4.0%} · {describe(report)}")
 
     def __exit__(
