@@ -141,5 +141,8 @@ def _same_length(low: str, high: str) -> Iterator[str]:
 
 
 def _digits(begin: str, first: str, last: str, rest: int) -> Iterator[str]:
+    """Numbers that begin with some digits, then one of a range, then any `rest` others."""
     if first <= last:
-        yield f"{literal(begin)} [{first}-{last}] [0-9]{{{rest}}}"
+        parts = [literal(begin)] if begin else []
+        parts.append(f"[{first}-{last}]")
+        yield " ".join([*parts, f"[0-9]{{{rest}}}"] if rest else parts)
