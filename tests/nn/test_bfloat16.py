@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_sequence
 
 import elman.nn
 from elman import cell
 from elman.errors import ConfigError
 from elman.kernels import available_isas, forced_isa
 from elman.nn.functional import linear_cross_entropy
+from tests.nn.layers import tensors_of
 from tests.tolerances import assert_close, assert_same_bits
 
 T, B, D, H = 6, 5, 7, 65
@@ -171,3 +173,44 @@ def test_compiled(layer: elman.nn.Recurrent) -> None:
     layer.precision = None
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(compiled(x)[0], layer(x)[0])
+
+
+AS_TORCHS = [
+    ("LSTM", {}),
+    ("LSTM", {"num_layers": 2, "bidirectional": True}),
+    ("LSTM", {"proj_size": 2}),
+    ("GRU", {}),
+    ("GRU", {"num_layers": 2, "bidirectional": True, "batch_first": True}),
+    ("RNN", {}),
+    ("RNN", {"num_layers": 2, "nonlinearity": "relu"}),
+]
+
+
+@pytest.mark.parametrize("form", ["dense", "packed", "unbatched", "with states"])
+@pytest.mark.parametrize("of", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("name", "options"), AS_TORCHS)
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_element_types_under_autocast_are_torchs(
+    name: str, options: dict[str, Any], of: torch.dtype, form: str
+) -> None:
+    torch.manual_seed(0)
+    theirs, ours = getattr(torch.nn, name)(D, H, **options), getattr(elman.nn, name)(D, H, **options)
+    ours.load_state_dict(theirs.state_dict())
+    x: Any = torch.randn(T, B, D).to(of)
+    hx = None
+    if form == "packed":
+        x = pack_sequence([x[:, 0], x[:2, 1]])
+    elif form == "unbatched":
+        x = x[:, 0]
+    elif form == "with states":
+        stack, batch = ours.num_layers * (2 if ours.bidirectional else 1), T if ours.batch_first else B
+        states = [torch.randn(stack, batch, size).to(of) for size in (ours.proj_size or H, H)]
+        hx = tuple(states) if name == "LSTM" else states[0]
+    exact = tensors_of(ours(x, hx)) if of is torch.float32 else None
+    for grad in (True, False):
+        with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(grad):
+            assert ours.path(x, hx).name == "fused"
+            found, expected = tensors_of(ours(x, hx)), tensors_of(theirs(x, hx))
+        assert [t.dtype for t in found] == [t.dtype for t in expected]
+        for a, r in zip(found, exact or found, strict=True):
+            assert_close(a.detach().float(), r.detach().float(), "layer", "bfloat16")

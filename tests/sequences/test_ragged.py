@@ -16,15 +16,6 @@ def test_a_list_goes_in_and_comes_out(sequences):
     assert len(ragged) == len(sequences)
 
 
-def test_plans_are_kept_and_follow_the_lengths_to_other_values():
-    ragged = Ragged.from_lengths(np.zeros((5, 2)), [3, 0, 2])
-    plan = ragged.plan()
-    assert plan.sequences == 3
-    assert ragged.plan() is plan
-    assert ragged.with_values(np.ones((5, 7))).plan() is plan
-    assert ragged.plan(reverse=True).rows.tolist() == [2, 1, 0, 4, 3]
-
-
 def test_torch_tensors_stay_torch_tensors():
     torch = pytest.importorskip("torch")
     values = torch.arange(6.0, requires_grad=True)
@@ -52,6 +43,20 @@ def test_an_empty_batch_has_no_sequences():
         (lambda: Ragged(np.zeros(3), [3, 3]), ShapeError, "from_lengths"),
         (lambda: Ragged(np.zeros(3), [0, 4, 3]), ShapeError, "never fall"),
         (lambda: Ragged(np.zeros(3), [0.0, 3.0]), DtypeError, "integers"),
+        (lambda: Ragged(np.zeros(3), [False, True]), DtypeError, "offsets must be integers, got bool"),
+        (lambda: Ragged(np.zeros(3), [[0, 3]]), ShapeError, r"offsets must have one axis, .* got shape \[1, 2\]"),
+        (lambda: Ragged(np.zeros(3), 3), ShapeError, r"offsets must have one axis, .* got shape \[\]"),
+        (lambda: Ragged(np.zeros(3), []), ShapeError, "begin at 0"),
+        (lambda: Ragged([1.0, 2.0], [0, 2]), DtypeError, "a numpy array or a torch tensor .* got list"),
+        (lambda: Ragged(np.float64(1), [0, 1]), DtypeError, "got a single number"),
+        (lambda: Ragged.from_lengths(np.zeros(6), [[2, 4]]), ShapeError, r"lengths must have one axis, .* \[1, 2\]"),
+        (lambda: Ragged.from_lengths(np.zeros(6), 6), ShapeError, r"lengths must have one axis, .* got shape \[\]"),
+        (lambda: Ragged.from_lengths(np.zeros(6), [2.0, 4.0]), DtypeError, "lengths must be integers, got float64"),
+        (lambda: Ragged.from_lengths(np.zeros(2), [True, True]), DtypeError, "lengths must be integers, got bool"),
+        (lambda: Ragged.from_lengths(np.zeros(2), [3, -1]), ShapeError, "lengths must be at least 0, got -1"),
+        (lambda: Ragged.from_lengths(np.zeros(6), [2, 3]), ShapeError, "lengths add up to 5, but values has 6 rows"),
+        (lambda: Ragged.from_lengths(3, [3]), DtypeError, "got int"),
+        (lambda: Ragged.from_list([np.float64(1)]), ShapeError, "each sequence needs an axis of steps"),
         (lambda: Ragged.from_list([]), ShapeError, "at least one"),
         (lambda: Ragged.from_list([np.zeros((2, 3)), np.zeros((2, 4))]), ShapeError, r"\[\[3\], \[4\]\]"),
         (lambda: Ragged(np.zeros(3), [0, 3])[1], IndexError, "no sequence 1"),

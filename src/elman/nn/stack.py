@@ -14,7 +14,7 @@ from elman.nn.call import Call
 from elman.nn.paths.checkpoint import forward
 from elman.nn.paths.choice import Path
 from elman.nn.paths.reference import one_hot, reference
-from elman.nn.plans import PlanSpec
+from elman.nn.plans import BATCH_FIRST, PlanSpec
 from elman.nn.sized import SizedCell
 
 Direction = tuple[SizedCell, list[Tensor]]
@@ -53,7 +53,7 @@ def run_stack(
     finals: list[list[Tensor]] = []
     for layer, directions in enumerate(layers):
         if layer > 0 and dropout > 0:
-            values = (torch.nn.functional.dropout(values[0], dropout), *values[1:])
+            values = (_dropped(values[0], dropout, batch), *values[1:])
         outputs = []
         for reverse, direction in enumerate(directions):
             entry = [batch.sort(None if state is None else state[len(finals)]) for state in initial]
@@ -67,7 +67,18 @@ def run_stack(
     else:
         states = [torch.stack(rows) for rows in zip(*finals, strict=True)]
     output = values[0] if path.output is None else values[0].to(path.output)
-    return output, states if path.state is None else [state.to(path.state) for state in states]
+    last = len(path.states) - 1
+    return output, [state.to(path.states[min(k, last)]) for k, state in enumerate(states)] if path.states else states
+
+
+def _dropped(rows: Tensor, dropout: float, batch: Batch) -> Tensor:
+    """Rows [N, size] with a share of their values zeroed: under one seed the same ones as in torch's layers."""
+    if batch.plan.kind != BATCH_FIRST:
+        return torch.nn.functional.dropout(rows, dropout)
+    # Torch draws in the order of steps, whichever way the input lies.
+    shape = batch.plan.steps, batch.plan.batch, rows.shape[-1]
+    mask = torch.nn.functional.dropout(rows.new_ones(shape), dropout)
+    return (rows.view(shape[1], shape[0], -1) * mask.transpose(0, 1)).view_as(rows)
 
 
 def _run(

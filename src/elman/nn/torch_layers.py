@@ -20,7 +20,15 @@ from elman.nn._standin import RecurrentStandIn, traced
 from elman.nn._torch_weights import torch_direction
 from elman.nn.batch import TOKENS, Batch, Form, check_types, read_batch, values_of
 from elman.nn.paths.checkpoint import read_checkpoint
-from elman.nn.paths.choice import Path, check_precision, choose_path, differentiating, left_open
+from elman.nn.paths.choice import (
+    AUTOCAST,
+    Path,
+    autocast_path,
+    check_precision,
+    choose_path,
+    differentiating,
+    left_open,
+)
 from elman.nn.resets import with_resets
 from elman.nn.stack import Direction, run_stack
 from elman.sequences.ragged import Ragged
@@ -52,7 +60,7 @@ class _Fused(RecurrentStandIn, torch.nn.RNNBase):
 
     def path(self, input: Form, hx: Any = None) -> Path:
         """Which path a call with this input takes, and why."""
-        return self._path(values_of(type(self).__name__, input), self._states(hx), self._tensors())
+        return self._path(input, values_of(type(self).__name__, input), self._states(hx), self._tensors())
 
     def forward(self, input: Any, hx: Any = None, *, resets: Any = None) -> Any:
         """As torch's layer of the same name; the input may be integer tokens or a `Ragged` besides.
@@ -71,7 +79,7 @@ class _Fused(RecurrentStandIn, torch.nn.RNNBase):
         values, states, tensors = values_of(name, input), self._states(hx), self._tensors()
         # What torch's layers do not have.
         ours = isinstance(input, Ragged) or values.dtype in TOKENS or resets is not None
-        path = self._path(values, states, tensors, opaque=self._is_open(input, values, ours))
+        path = self._path(input, values, states, tensors, opaque=self._is_open(input, values, ours))
         if not ours and not (self._fits(input, states) and (path.name == "fused" or differentiating())):
             return super().forward(input, hx)
         batch = with_resets(name, read_batch(name, (input,), (self.input_size,), self.batch_first), resets)
@@ -97,11 +105,20 @@ class _Fused(RecurrentStandIn, torch.nn.RNNBase):
         return isinstance(input, Tensor) and not torch.compiler.is_dynamo_compiling() and left_open(values.shape[steps])
 
     def _path(
-        self, values: Tensor, states: Sequence[Tensor], tensors: Sequence[Sequence[Tensor]], *, opaque: bool = False
-    ) -> Path:
+        self, input: Form, values: Tensor, states: Sequence[Tensor], tensors: Sequence[Sequence[Tensor]], *,
+        opaque: bool = False,
+    ) -> Path:  # fmt: skip
         floats = [] if values.dtype in TOKENS else [values]
         tensors = [states, *tensors]
-        return choose_path([*floats, *(t for group in tensors for t in group)], self.precision, opaque=opaque)
+        path = choose_path([*floats, *(t for group in tensors for t in group)], self.precision, opaque=opaque)
+        if path is AUTOCAST:
+            dtype = floats[0].dtype if floats else torch.float32
+            return autocast_path(*self._autocast_types(dtype, isinstance(input, (PackedSequence, Ragged))))
+        return path
+
+    def _autocast_types(self, dtype: torch.dtype, packed: bool) -> tuple[torch.dtype, ...]:
+        """What torch's layer gives under autocast to bfloat16, of the output and each state, of input of this type."""
+        return dtype, dtype
 
     def _states(self, hx: Any) -> Sequence[Tensor]:
         """The states of a call; none where the cell's own start is meant. Raises DtypeError for anything else."""
@@ -189,6 +206,11 @@ class LSTM(_Fused, torch.nn.LSTM):
         shapes = super()._shapes(batch)
         return [*shapes, (*shapes[0][:2], self.hidden_size)]
 
+    def _autocast_types(self, dtype: torch.dtype, packed: bool) -> tuple[torch.dtype, ...]:
+        if self.proj_size:
+            return torch.bfloat16, torch.bfloat16, dtype
+        return (dtype,) * 3 if packed else (torch.bfloat16,) * 3  # dense, torch's are oneDNN's
+
 
 class GRU(_Fused, torch.nn.GRU):
     """`torch.nn.GRU` on the fused kernels: same arguments, same weights, same results to rounding.
@@ -204,3 +226,6 @@ class RNN(_Fused, torch.nn.RNN):
     Takes besides all that torch's takes: integer tokens [T, B] (one-hot of `input_size`) and `Ragged` batches; and the
     options `checkpoint` and `precision`, as `elman.nn.Recurrent` has them.
     """
+
+    def _autocast_types(self, dtype: torch.dtype, packed: bool) -> tuple[torch.dtype, ...]:
+        return torch.bfloat16, torch.bfloat16

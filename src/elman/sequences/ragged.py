@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import DtypeError, ShapeError
-from elman.sequences.lanes import LanePlan, ragged
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,32 +22,31 @@ class Ragged:
 
     Raises:
         ShapeError: the offsets do not fit the values.
-        DtypeError: the offsets are not integers.
+        DtypeError: the offsets are not integers, or the values no array.
     """
 
     values: Any
     offsets: NDArray[np.int64]
-    _plans: dict[bool, LanePlan] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        offsets = np.asarray(self.offsets)
-        if offsets.dtype.kind not in "iu":
-            raise DtypeError(f"Ragged: offsets must be integers, got {offsets.dtype}")
-        offsets = offsets.astype(np.int64)  # a copy: the plans are kept with it
-        if offsets.ndim != 1 or len(offsets) == 0 or offsets[0] != 0 or bool((np.diff(offsets) < 0).any()):
+        offsets = _integers(self.offsets, "offsets")
+        if len(offsets) == 0 or offsets[0] != 0 or bool((np.diff(offsets) < 0).any()):
             raise ShapeError("Ragged: offsets must be [B + 1], begin at 0 and never fall; lengths? use from_lengths")
-        if len(self.values) != offsets[-1]:
-            raise ShapeError(f"Ragged: offsets end at {offsets[-1]}, but values has {len(self.values)} rows")
+        rows = _rows(self.values)
+        if rows != offsets[-1]:
+            raise ShapeError(f"Ragged: offsets end at {offsets[-1]}, but values has {rows} rows")
         offsets.flags.writeable = False
         object.__setattr__(self, "offsets", offsets)
 
     @classmethod
     def from_lengths(cls, values: Any, lengths: ArrayLike) -> Ragged:
         """Take sequences that already lie end to end in `values` [N, ...], each `lengths` [B] long."""
-        counts = np.asarray(lengths)
-        if counts.size == 0:
-            counts = counts.astype(np.int64)
-        return cls(values, np.concatenate((np.zeros(1, counts.dtype), np.cumsum(counts))))
+        counts = _integers(lengths, "lengths")
+        if bool((counts < 0).any()):
+            raise ShapeError(f"Ragged: lengths must be at least 0, got {counts.min()}")
+        if counts.sum() != _rows(values):
+            raise ShapeError(f"Ragged: lengths add up to {counts.sum()}, but values has {_rows(values)} rows")
+        return cls(values, np.concatenate(([0], np.cumsum(counts))))
 
     @classmethod
     def from_list(cls, sequences: Sequence[ArrayLike]) -> Ragged:
@@ -56,6 +54,8 @@ class Ragged:
         if len(sequences) == 0:
             raise ShapeError("Ragged.from_list: at least one sequence is needed to know the shape of a step")
         arrays = [np.asarray(sequence) for sequence in sequences]
+        if any(array.ndim == 0 for array in arrays):
+            raise ShapeError("Ragged.from_list: each sequence needs an axis of steps, [T_s, ...], got a single number")
         shapes = {array.shape[1:] for array in arrays}
         if len(shapes) > 1:
             raise ShapeError(f"Ragged.from_list: steps must have one shape, got {sorted(map(list, shapes))}")
@@ -80,13 +80,23 @@ class Ragged:
         return (self[index] for index in range(len(self)))
 
     def with_values(self, values: Any) -> Ragged:
-        """Give other values [N, ...] with the same lengths; the plans already made are kept."""
-        other = Ragged(values, self.offsets)
-        other._plans.update(self._plans)
-        return other
+        """Give other values [N, ...] with the same lengths."""
+        return Ragged(values, self.offsets)
 
-    def plan(self, reverse: bool = False) -> LanePlan:
-        """The lane plan of these lengths, made once."""
-        if reverse not in self._plans:
-            self._plans[reverse] = ragged(self.offsets, reverse)
-        return self._plans[reverse]
+
+def _integers(numbers: Any, name: str) -> NDArray[np.int64]:
+    """A copy of integers along one axis."""
+    array = np.asarray(numbers)
+    if array.ndim != 1:
+        raise ShapeError(f"Ragged: {name} must have one axis, one number a sequence, got shape {list(array.shape)}")
+    if array.size and array.dtype.kind not in "iu":
+        raise DtypeError(f"Ragged: {name} must be integers, got {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _rows(values: Any) -> int:
+    """N."""
+    if not hasattr(values, "shape") or len(values.shape) == 0:
+        got = "a single number" if hasattr(values, "shape") else type(values).__name__
+        raise DtypeError(f"Ragged: values must be a numpy array or a torch tensor [N, ...], got {got}")
+    return int(values.shape[0])

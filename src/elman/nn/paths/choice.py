@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -22,14 +23,15 @@ class Path:
 
     Attributes:
         bfloat16: whether the kernels round the factors of products to bfloat16 (their memory is float32 then).
-        output, state: element types of the output and of states where they are not those of the memory.
+        output: element type of the output where it is not that of the memory.
+        states: element types of the states, the last one of all that follow, where they are not that of the memory.
     """
 
     name: str
     reason: str
     bfloat16: bool = False
     output: torch.dtype | None = None
-    state: torch.dtype | None = None
+    states: tuple[torch.dtype, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
@@ -38,10 +40,10 @@ class Path:
 _FUSED = {
     torch.float32: Path("fused", "CPU, torch.float32"),
     torch.float64: Path("fused", "CPU, torch.float64"),
-    torch.bfloat16: Path("fused", "CPU, torch.bfloat16", True, torch.bfloat16, torch.bfloat16),
+    torch.bfloat16: Path("fused", "CPU, torch.bfloat16", True, torch.bfloat16, (torch.bfloat16,)),
 }
 _ROUNDED = Path("fused", "CPU, torch.float32, the factors of products in bfloat16", True)
-_AUTOCAST = Path("fused", "CPU, autocast to torch.bfloat16; states in float32", True, torch.bfloat16)
+AUTOCAST = Path("fused", "CPU, autocast to torch.bfloat16; states in float32", True, torch.bfloat16)
 
 
 def choose_path(tensors: Iterable[Tensor | None], precision: str | None = None, *, opaque: bool = False) -> Path:
@@ -62,10 +64,17 @@ def choose_path(tensors: Iterable[Tensor | None], precision: str | None = None, 
         if type(tensor) is not Tensor and type(tensor) is not torch.nn.Parameter and not compiling:
             return Path("reference", f"a tensor is a {type(tensor).__name__}")
     if autocast:
-        return _AUTOCAST
+        return AUTOCAST
     if precision and dtype is torch.float32:
         return _ROUNDED
     return _FUSED[dtype] if dtype in _FUSED else Path("reference", _mismatch(present))
+
+
+@cache
+def autocast_path(output: torch.dtype, *states: torch.dtype) -> Path:
+    """The path under autocast of a layer that gives these element types."""
+    kinds = ", ".join(str(dtype) for dtype in (output, *states))
+    return Path("fused", f"CPU, autocast to torch.bfloat16; output and states are {kinds}", True, output, states)
 
 
 def check_precision(precision: str | None) -> None:
