@@ -32,11 +32,13 @@ def whole(name: str, value: object, least: int = 0, most: int | None = None) -> 
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
-def finite(name: str, value: object, least: float = -math.inf) -> float:
-    """The value as a float, if it is a finite number of at least `least`; ConfigError otherwise."""
+def finite(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> float:
+    """The value as a float, if it is a finite number from `least` to `most`; ConfigError otherwise."""
     known = isinstance(value, Real) and not isinstance(value, bool)
-    if not known or not least <= float(value) < math.inf or float(value) == -math.inf:  # type: ignore[arg-type]
-        limits = "" if least == -math.inf else f" of at least {least:g}"
+    if not known or not (least <= float(value) <= most and math.isfinite(value)):  # type: ignore[arg-type]
+        limits = (
+            "" if least == -math.inf else f" of at least {least:g}" if most == math.inf else f", {least:g} … {most:g}"
+        )
         raise ConfigError(f"{name} must be a finite number{limits}, got {shown(value)}")
     return float(value)  # type: ignore[arg-type]
 

@@ -197,7 +197,7 @@ def test_unknown_characters(elman: Program, model: Path) -> None:
         (("--strategy", "best"), 2, "--strategy"),
         (("--separator", "a"), 1, "--separator stands between words of a lexicon: add --lexicon"),
         (("--replacement", "a"), 1, "replacement is for unknown='replace', not for 'error'"),
-        (("--strategy", "beam", "--alpha", "nan"), 1, "alpha must be a finite number, got nan"),
+        (("--strategy", "beam", "--alpha", "nan"), 1, "alpha must be a finite number, -10 … 10, got nan"),
         (("--strategy", "beam", "--width", "2", "--count", "5"), 1, "the 5 best are asked of a beam of width 2"),
     ],
 )

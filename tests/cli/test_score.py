@@ -91,3 +91,11 @@ def test_unknown_characters_may_be_left_out(elman: Program, model: Path, tmp_pat
     (tmp_path / "plain").write_text("ab")
     skipped = elman("score", model, "strange", "--unknown", "skip", "--json")
     assert skipped.out == elman("score", model, "plain", "--json").out
+
+
+def test_a_model_of_bytes_is_measured_in_bits_per_byte(elman: Program, tmp_path: Path) -> None:
+    model_file.save(tmp_path / "bytes", small.model_file(("gru",), kind="bytes", hidden=4))
+    (tmp_path / "text").write_text("größe")
+    told = json.loads(elman("score", "bytes", "text", "--json").out)
+    shown = elman("score", "bytes", "text").out.splitlines()[0]
+    assert shown.startswith(f"7 bytes: {told['bits_per_token']:.3f} bits per byte, log p ")

@@ -181,13 +181,14 @@ def test_a_text_prompt_needs_a_spelling() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Rank(coverage=-0.1), "coverage must be a finite number of at least 0, got -0.1"),
+        (lambda: Rank(coverage=-0.1), r"coverage must be a finite number, 0 … 1e\+06, got -0.1"),
         (lambda: Rank(bonus_tokens=(-1,)), r"bonus_tokens must be a tuple of tokens, 0 or above, got \(-1,\)"),
         (lambda: Rank(bonus_tokens=(True,)), r"bonus_tokens must be a tuple of tokens, 0 or above, got \(True,\)"),
-        (lambda: Rank(offset=-1.0), "offset must be a finite number of at least 0, got -1.0"),
-        (lambda: Rank(alpha=NAN), "alpha must be a finite number, got nan"),
-        (lambda: Rank(bonus=math.inf), "bonus must be a finite number, got inf"),
-        (lambda: Rank(coverage=NAN), "coverage must be a finite number of at least 0, got nan"),
+        (lambda: Rank(offset=-1.0), r"offset must be a finite number, 0 … 1e\+06, got -1.0"),
+        (lambda: Rank(alpha=1e300), "alpha must be a finite number, -10 … 10, got 1e\\+300"),
+        (lambda: Rank(alpha=NAN), "alpha must be a finite number, -10 … 10, got nan"),
+        (lambda: Rank(bonus=math.inf), r"bonus must be a finite number, -1e\+06 … 1e\+06, got inf"),
+        (lambda: Rank(coverage=NAN), r"coverage must be a finite number, 0 … 1e\+06, got nan"),
         (lambda: Rank(coverage=0.2), "coverage is counted from attention: give attention="),
     ],
 )

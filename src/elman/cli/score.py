@@ -35,7 +35,7 @@ def score_file(
     replacement: str = "?",
     json: bool = False,
 ) -> int:
-    """Tell how well a trained model predicts a text: bits per character, and the spots that surprise it most.
+    """Tell how well a trained model predicts a text: bits per character or byte, and what surprises it most.
 
     Args:
         run: the folder of a run, or a model file.
@@ -91,11 +91,9 @@ def _show(spelling: Spelling, tokens: Integers, found: Floats, text: bool, spots
 
 
 def _summary(console: Console, spelling: Spelling, tokens: Integers, found: Floats) -> None:
-    known = ~np.isnan(found)
-    characters = len(spelling.text(tokens[known]))
-    total, unit = float(found[known].sum()), "bytes" if spelling.is_bytes else "characters"
-    bits = -total / math.log(2) / characters
-    console.print(f"{len(tokens):,} {unit}: {bits:.3f} bits per character, log p {total:.3f}", highlight=False)
+    unit, bits = "byte" if spelling.is_bytes else "character", bits_per_token(found)
+    line = f"{len(tokens):,} {unit}s: {bits:.3f} bits per {unit}, log p {np.nansum(found):.3f}"
+    console.print(line, highlight=False)
 
 
 def _worst(found: Floats, count: int) -> list[int]:

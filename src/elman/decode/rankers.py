@@ -12,6 +12,8 @@ from elman.checks import a_function, finite, shown
 from elman.decode.roles import Floats, Hypotheses, Ranker, is_token
 from elman.errors import ConfigError, ShapeError
 
+_MOST = 1e6  # beyond it a weight leaves nothing of log p, and a long text overflows
+
 
 @dataclass(frozen=True)
 class Rank(Ranker):
@@ -21,7 +23,7 @@ class Rank(Ranker):
     Reference: Wu et al. 2016, arXiv:1609.08144, equation 14.
 
     Attributes:
-        alpha: of the length normalisation; 0 is off.
+        alpha: of the length normalisation, -10 … 10; 0 is off.
         offset: 5 as in the paper; 0 divides by length^alpha.
         bonus: for every token, or for every one of `bonus_tokens` (a space: a bonus for words).
         bonus_tokens: those that count; all if empty.
@@ -29,7 +31,7 @@ class Rank(Ranker):
         attention: state → [n, S], the attention that each of S source positions has had in all.
 
     Raises:
-        ConfigError: a coverage without attention, or below 0.
+        ConfigError: a number out of range (alpha: -10 … 10), a coverage without attention.
     """
 
     alpha: float = 0.0
@@ -40,8 +42,9 @@ class Rank(Ranker):
     offset: float = 5.0
 
     def __post_init__(self) -> None:
-        for name, least in (("alpha", -np.inf), ("bonus", -np.inf), ("coverage", 0.0), ("offset", 0.0)):
-            finite(name, getattr(self, name), least)
+        limits = {"alpha": (-10.0, 10.0), "bonus": (-_MOST, _MOST), "coverage": (0.0, _MOST), "offset": (0.0, _MOST)}
+        for name, (least, most) in limits.items():
+            finite(name, getattr(self, name), least, most)
         if not isinstance(self.bonus_tokens, tuple) or not all(map(is_token, self.bonus_tokens)):
             raise ConfigError(f"bonus_tokens must be a tuple of tokens, 0 or above, got {shown(self.bonus_tokens)}")
         if self.attention is not None:
