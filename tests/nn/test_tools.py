@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -215,15 +217,25 @@ class TestGradientsBySample:
         found = layer.ft_compute_sample_grad(dict(layer.named_parameters()), x, d)
         assert_same(found["weight"], torch.einsum("bh,bd->bhd", d, x))
 
+    def test_registries_by_exact_type_know_ours_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        validators: dict[type, str] = {torch.nn.LSTM: "replace it"}
+        fixers: dict[type, str] = {torch.nn.LSTM: "by this", torch.nn.GRU: "by that"}
+        registries = SimpleNamespace(ModuleValidator=SimpleNamespace(VALIDATORS=validators, FIXERS=fixers))
+        monkeypatch.setitem(sys.modules, "opacus.validators.module_validator", registries)
+        elman.accelerate(torch.nn.ModuleList([torch.nn.LSTM(D, H), torch.nn.GRU(D, H), torch.nn.RNNCell(D, H)]))
+        assert validators == {torch.nn.LSTM: "replace it", elman.nn.LSTM: "replace it"}
+        assert fixers[elman.nn.GRU] == "by that"
+        assert len(fixers) == 4
+
     def test_opacus(self) -> None:
         opacus = pytest.importorskip("opacus", reason="opacus is not installed")
+        validator = opacus.validators.ModuleValidator
         model = Model(torch.nn.LSTM)
         elman.accelerate(model)
+        assert "We do not support nn.LSTM" in str(validator.validate(model)[0])
+        opacus.GradSampleModule(validator.fix(model))(xs().transpose(0, 1)).sum().backward()
         with pytest.raises(ConfigError, match=r"elman.nn.LSTM: opacus has no gradients by sample of this layer; call"):
             opacus.GradSampleModule(model)
-        elman.restore(model)
-        fixed = opacus.validators.ModuleValidator.fix(model)
-        opacus.GradSampleModule(fixed)(xs().transpose(0, 1)).sum().backward()
 
 
 class TestChangesOfTheLayer:

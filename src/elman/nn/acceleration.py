@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -89,9 +90,19 @@ def accelerate_layer(module: torch.nn.Module) -> tuple[bool, str]:
     if not isinstance(module, RECURRENT):
         return False, ""
     module.__class__ = replacement(kind)  # type: ignore[assignment]
+    _enter_in_registries(kind)
     ours = class_name(REPLACEMENTS[torch_class(kind)])
     does = f"is {ours} now" if kind in REPLACEMENTS else f"finds {ours}.forward above its own now"
     return True, f"{class_name(kind)} {does}"
+
+
+def _enter_in_registries(kind: type[torch.nn.Module]) -> None:
+    """Enter our class where opacus, if it is imported, keeps what it knows of torch's: it looks for exact types."""
+    validators: Any = sys.modules.get("opacus.validators.module_validator")
+    if validators is not None and kind in REPLACEMENTS:
+        for registry in (validators.ModuleValidator.VALIDATORS, validators.ModuleValidator.FIXERS):
+            if kind in registry:
+                registry.setdefault(REPLACEMENTS[kind], registry[kind])
 
 
 def _restore_layer(module: torch.nn.Module) -> tuple[bool, str]:
