@@ -167,6 +167,19 @@ class TestTheyAreTorchs:
             parametrizations.weight_norm(cell, "weight_hh")
         assert_same(ours(x), theirs(x))
 
+    def test_by_weights_that_change_unseen_and_odd_memory(self, kind: str) -> None:
+        theirs, ours = pair(kind)
+        x, hx = torch.randn(D, B).T, begin(kind, B, H)
+        with torch.no_grad():
+            for _ in range(2):
+                assert_same(ours(x, hx), theirs(x, hx))
+                for cell in (theirs, ours):
+                    cell.weight_hh.data.mul_(2.0)
+                    cell.bias_ih.numpy()[:] += 1.0
+            for cell in (theirs, ours):
+                cell.weight_ih = torch.nn.Parameter(cell.weight_ih.T.contiguous().T)
+            assert_same(ours(x, hx), theirs(x, hx))
+
     def test_in_place_changes_of_a_result(self, kind: str) -> None:
         """Ours takes them all; torch's RNNCell does not."""
         theirs, ours = pair(kind)

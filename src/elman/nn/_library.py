@@ -29,7 +29,7 @@ def operation(
     torch.library.register_fake(f"elman::{name}", _flat(shapes, takes), lib=_LIBRARY)
 
     def call(first: Any, *rest: Any) -> Any:
-        if not _watched():
+        if not watched():
             return work(first, *rest)
         return getattr(torch.ops.elman, name)(*(first if takes else (first,)), *rest)
 
@@ -44,6 +44,6 @@ def _flat(function: Callable[..., Any], takes: Any) -> Callable[..., Any]:
     return lambda *args: function(takes(*args[:fields]), *args[fields:])
 
 
-def _watched() -> bool:
+def watched() -> bool:
     """Whether the operation must go by torch's dispatcher: into a compiled graph, as one node, or past a mode."""
     return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0

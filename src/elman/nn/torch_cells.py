@@ -13,14 +13,17 @@ import torch
 from torch import Tensor
 from torch.fx import Proxy
 
+from elman.nn._library import watched
 from elman.nn._standin import RecurrentStandIn, traced
 from elman.nn._torch_weights import torch_direction
 from elman.nn.call import Call
 from elman.nn.paths import fused
 from elman.nn.paths.choice import Path, choose_path, differentiating
 from elman.nn.paths.reference import reference
+from elman.nn.paths.step import step
 from elman.nn.plans import DENSE, PlanSpec
 from elman.nn.sized import SizedCell
+from elman.nn.stack import Direction
 
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _OTHER = Path("reference", "torch's own step: the kernels' has float32 and float64, without autocast")
@@ -47,11 +50,8 @@ class _FusedCell(RecurrentStandIn, torch.nn.RNNCellBase):
         batched = input.dim() == 2
         if not batched:
             input, states = input.unsqueeze(0), [state.unsqueeze(0) for state in states]
-        sized, weights = torch_direction(self._mode(), (self.input_size, self.hidden_size, 0), self.bias, tensors)
-        entry = states or [None] * self._states
-        plan = PlanSpec(DENSE, 1, input.shape[0])
-        run, weights = (fused.forward, SizedCell.derive(sized, weights)) if kernels else (reference, weights)
-        _, after = run(Call.of(sized, plan, None, [input], entry, weights))
+        sizes = (self.input_size, self.hidden_size, 0)
+        after = _step(torch_direction(self._mode(), sizes, self.bias, tensors), input, states, kernels)
         if not batched:
             after = [state.squeeze(0) for state in after]
         return after[0] if len(after) == 1 else tuple(after)
@@ -79,6 +79,18 @@ class _FusedCell(RecurrentStandIn, torch.nn.RNNCellBase):
         lead = tuple(input.shape[:-1])
         fits = input.shape[-1] == self.input_size and 0 not in lead
         return fits and all(tuple(state.shape) == (*lead, self.hidden_size) for state in states)
+
+
+def _step(direction: Direction, input: Tensor, states: Sequence[Tensor], kernels: bool) -> list[Tensor]:
+    """The states [B, H] after a step from these, or from the start where there are none."""
+    sized, weights = direction
+    if kernels:
+        weights = SizedCell.derive(sized, weights)
+        if not watched() and not fused.is_learning([input, *states, *weights]):
+            return step(sized, input, states, weights)
+    entry: Sequence[Tensor | None] = states or [None] * len(sized.graph.states)
+    call = Call.of(sized, PlanSpec(DENSE, 1, input.shape[0]), None, [input], entry, weights)
+    return (fused.forward(call) if kernels else reference(call))[1]
 
 
 def _choose(tensors: Sequence[Tensor]) -> Path:
