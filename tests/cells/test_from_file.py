@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,75 @@ def test_refused_equations_keep_their_message(tmp_path: Path) -> None:
     file.write_text(CELLS.replace("tanh(W", "max(W"))
     with pytest.raises(EquationError):
         find_cell(f"{file}:mine")
+
+
+def test_what_other_files_of_python_may_do_a_cell_s_file_may_do(tmp_path: Path) -> None:
+    """Postponed annotations on a dataclass look their module up; a neighbour is imported by its name."""
+    (tmp_path / "gates.py").write_text("from elman import tanh\nSCALE = 2.0\n")
+    file = tmp_path / "cells.py"
+    file.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass, field\n"
+        "from typing import ClassVar\n"
+        "import gates\n"
+        "@dataclass\nclass Options:\n    scale: ClassVar[float] = 1.0\n"
+        "    names: list[str] = field(default_factory=list)\n" + CELLS.replace("U @ h", "gates.SCALE * (U @ h)")
+    )
+    first = find_cell(f"{file}:mine").graph.hash
+    assert not [name for name in sys.modules if name in ("gates", "cells", "_elman_cell_cells")]
+    assert str(tmp_path) not in sys.path
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "gates.py").write_text("SCALE = 3.0\n")
+    (other / "cells.py").write_text(file.read_text())
+    assert find_cell(f"{other / 'cells.py'}:mine").graph.hash != first
+
+
+def test_a_library_below_the_folder_stays_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment may lie in the folder of the project; what is compiled cannot be imported twice."""
+    library = tmp_path / ".venv" / "site-packages"
+    library.mkdir(parents=True)
+    (library / "some_library_of_mine.py").touch()
+    monkeypatch.syspath_prepend(library)
+    file = tmp_path / "cells.py"
+    file.write_text("import some_library_of_mine\n" + CELLS)
+    find_cell(f"{file}:mine")
+    assert sys.modules.pop("some_library_of_mine", None) is not None
+
+
+def test_a_cell_in_a_package(tmp_path: Path) -> None:
+    package = tmp_path / "mine" / "deep"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    (package.parent / "gates.py").write_text("SCALE = 2.0\n")
+    (package / "cells.py").write_text(
+        "from ..gates import SCALE\nimport mine.gates\n" + CELLS.replace("U @ h", "SCALE * (U @ h)")
+    )
+    assert find_cell(f"{package / 'cells.py'}:mine").name == "mine"
+    assert not [name for name in sys.modules if name.partition(".")[0] == "mine"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("import sys; sys.exit(0)", "fails when it is run: SystemExit: 0"),
+        ("raise SystemExit", "fails when it is run: SystemExit$"),
+        ("exit('enough')", "fails when it is run: SystemExit: enough"),
+        ("import no_such_neighbour", "fails when it is run: ModuleNotFoundError: No module named 'no_such_neighbour'"),
+        ("def", "fails when it is run: SyntaxError"),
+    ],
+)
+def test_a_file_that_ends_the_program_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    file = tmp_path / "cells.py"
+    file.write_text(CELLS + line)
+    with pytest.raises(ConfigError, match=message):
+        find_cell(f"{file}:mine")
+    assert str(tmp_path) not in sys.path
+
+
+def test_what_a_file_prints_is_talk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "cells.py"
+    file.write_text("print('hello')\n" + CELLS)
+    find_cell(f"{file}:mine")
+    assert capsys.readouterr() == ("", "hello\n")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import msgspec
 import pytest
+import torch
 
-from elman.errors import ConfigError, DataError, FormatError
+from elman.errors import ConfigError, DataError
 from elman.formats import safetensors
+from elman.train import config
 from elman.train.config import Config
 from elman.train.folder import RunFolder
 from elman.train.reports import StepReport
@@ -133,13 +136,103 @@ def test_a_run_by_the_clock_goes_on_with_the_time_that_is_left(small: Small, tmp
     assert 0.5 <= outcome.seconds < 5
 
 
-def test_given_settings_must_be_the_runs_own(small: Small, tmp_path: Path) -> None:
+KEPT = {
+    "hidden": 256, "layers": 2, "cell": "gru", "dropout": 0.1, "sizes": {"P": 3}, "bytes": True, "validation": 0.2,
+    "batch": 4, "chunk": 8, "learning_rate": 8e-4, "warmup": 0.1, "clip": 2.0, "precision": "bfloat16", "seed": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize("how", ["given", "edited"])
+def test_a_run_keeps_its_settings(half: RunFolder, same: Config, name: str, how: str) -> None:
+    """Whether they are named again, defaults too, or changed in the file: both values are told."""
+    value, own = KEPT[name], same.by_name()[name]
+    given = {name: value} if how == "given" else {}
+    if how == "edited":
+        config.write(half.config, config.read(half.config).replaced({name: value}))
+    before = half.checkpoint.read_bytes()
+    message = rf"`{name}` is {re.escape(repr(own))} there and {re.escape(repr(value))} was asked for"
+    with pytest.raises(ConfigError, match=message):
+        resume(half, given=given)
+    assert half.checkpoint.read_bytes() == before
+    with pytest.raises(ConfigError, match="there is no setting `hiden`"):
+        resume(half, given={"hiden": 3})
+
+
+def test_settings_of_a_run_without_a_checkpoint_are_kept_too(small: Small, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
+    with pytest.raises(Killed):
+        train(small(), folder, listen=kill_at(2))
+    with pytest.raises(ConfigError, match="`hidden` is 12 there and 256 was asked for"):
+        resume(folder, given={"hidden": 256})
+
+
+def test_what_is_given_again_alike_changes_nothing(half: RunFolder, whole: RunFolder, same: Config) -> None:
+    resume(half, given={name: value for name, value in same.by_name().items() if name not in ("digest", "equations")})
+    assert remains(half) == remains(whole)
+
+
+def test_the_length_of_a_run_may_change(half: RunFolder, same: Config) -> None:
+    outcome = resume(half, given={"steps": 30, "validations": 5})
+    assert outcome.steps == 30
+    assert config.read(half.config).budget == msgspec.structs.replace(same.budget, steps=30, validations=5)
+    validations = [json.loads(line) for line in half.metrics.read_text().splitlines()]
+    assert [line["step"] for line in validations if line["kind"] == "validation"] == [6, 12, 18, 24, 30]
+    longer = resume(half, given={"steps": 36})  # a run that has ended goes on
+    assert longer.steps == 36
+    rates = [line["learning_rate"] for line in map(json.loads, half.metrics.read_text().splitlines()) if "bits" in line]
+    assert rates[-1] < 0.1 * max(rates)
+
+
+def test_a_length_in_the_file_is_taken_as_well(half: RunFolder) -> None:
+    config.write(half.config, config.read(half.config).replaced({"steps": 16}))
+    assert resume(half).steps == 16
+
+
+@pytest.mark.parametrize("given", [{"steps": 14}, {"steps": 3}, {"minutes": 1e-9}], ids=str)
+def test_a_length_that_is_over_already_is_refused(half: RunFolder, given: dict[str, Any]) -> None:
+    before = config.read(half.config)
+    with pytest.raises(
+        ConfigError, match=r"14 steps and 0.* minutes are done; `steps` and `minutes` must leave something"
+    ):
+        resume(half, given=given)
+    assert config.read(half.config) == before
+
+
+def test_the_number_of_threads_may_change(half: RunFolder) -> None:
+    seen: list[int] = []
+    resume(half, given={"threads": 2}, listen=lambda report: seen.append(torch.get_num_threads()))
+    assert set(seen) == {2}
+
+
+def test_a_text_that_was_moved_goes_on(half: RunFolder, whole: RunFolder, runs: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere" / "verse.txt"
+    moved.parent.mkdir()
+    moved.write_bytes((runs / "verse.txt").read_bytes())
+    config.write(half.config, config.read(half.config).replaced({"source": str(tmp_path / "gone.txt")}))
+    with pytest.raises(DataError, match=r"gone\.txt: there is no such file"):
+        resume(half)
+    resume(half, given={"source": str(moved)})
+    assert config.read(half.config).source == str(moved)
+    assert half.model.read_bytes() == whole.model.read_bytes()
+
+
+@pytest.mark.parametrize("source", [None, "other.txt"])
+def test_another_text_is_refused(half: RunFolder, tmp_path: Path, source: str | None) -> None:
+    (tmp_path / "other.txt").write_text("another text " * 99)
+    with pytest.raises(DataError, match="the data have changed since the run began"):
+        resume(half, given={"source": source and str(tmp_path / source)})
+
+
+def test_a_cell_s_file_that_was_moved_goes_on(small: Small, tmp_path: Path) -> None:
+    file, folder = tmp_path / "cells.py", RunFolder(tmp_path / "run")
+    file.write_text(CELL.format(recurrent="U @ h"))
     with pytest.raises(Stopped):
-        train(small(), folder, listen=stop_at(2))
-    with pytest.raises(ConfigError, match="`hidden` is 12 there and 13 was asked for"):
-        resume(folder, given={"hidden": 13})
-    resume(folder, given={"hidden": 12})
+        train(small(cell=f"{file}:mine"), folder, listen=stop_at(2))
+    moved = file.rename(tmp_path / "moved.py")
+    with pytest.raises(ConfigError, match=r"there is no file .*cells\.py"):
+        resume(folder)
+    resume(folder, given={"cell": f"{moved}:mine"})
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
@@ -172,17 +265,4 @@ def test_changed_equations_are_refused(small: Small, tmp_path: Path) -> None:
         train(small(cell=f"{file}:mine"), folder, listen=stop_at(2))
     file.write_text(CELL.format(recurrent="tanh(U @ h)"))
     with pytest.raises(ConfigError, match="its equations have changed"):
-        resume(folder)
-
-
-def test_a_damaged_checkpoint_is_refused(small: Small, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    with pytest.raises(Stopped):
-        train(small(), folder, listen=stop_at(2))
-    whole = folder.checkpoint.read_bytes()
-    folder.checkpoint.write_bytes(whole[:-7])
-    with pytest.raises(FormatError, match=r"checkpoint\.safetensors"):
-        resume(folder)
-    safetensors.save(folder.checkpoint, {"model.x": np.zeros(3, np.float32)})
-    with pytest.raises(FormatError, match="not a checkpoint"):
         resume(folder)

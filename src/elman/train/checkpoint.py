@@ -24,6 +24,7 @@ from elman.train.config import Config
 
 VERSION = 2
 _KEY = "elman.checkpoint"
+_BEST = "best"
 _GROUPS = ("model", "optimiser", "state")
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -75,16 +76,24 @@ class Facts(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at rest."""
+    """A run at rest.
+
+    Attributes:
+        tensors: as `pack` gives them.
+        best: the file of the best model; empty before there is one.
+        facts: what is no tensor.
+    """
 
     tensors: Mapping[str, NDArray[Any]]
+    best: bytes
     facts: Facts
 
 
 def dumps(checkpoint: Checkpoint) -> bytes:
     """Give the bytes of a checkpoint."""
     about = {"version": VERSION, "facts": checkpoint.facts}
-    return sealed.dumps(checkpoint.tensors, {_KEY: msgspec.json.encode(about).decode()})
+    tensors = {**checkpoint.tensors, _BEST: np.frombuffer(checkpoint.best, np.uint8)}
+    return sealed.dumps(tensors, {_KEY: msgspec.json.encode(about).decode()})
 
 
 def load(path: Path) -> Checkpoint:
@@ -100,7 +109,10 @@ def load(path: Path) -> Checkpoint:
         facts = msgspec.json.decode(about["facts"], type=Facts)
     except (KeyError, ConfigError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not a checkpoint of a run ({type(error).__name__}: {error})") from None
-    return Checkpoint(tensors, facts)
+    best = tensors.pop(_BEST, None)
+    if best is None or best.dtype != np.uint8:
+        raise FormatError(f"{path}: not a checkpoint of a run: it lacks the best model")
+    return Checkpoint(tensors, best.tobytes(), facts)
 
 
 def pack(network: Network, optimiser: torch.optim.Optimizer, state: State | None) -> Arrays:
@@ -113,8 +125,15 @@ def pack(network: Network, optimiser: torch.optim.Optimizer, state: State | None
     return {name: tensor.detach().cpu().numpy() for name, tensor in named.items()}
 
 
-def unpack(tensors: Mapping[str, NDArray[Any]], network: Network, optimiser: torch.optim.Optimizer) -> State | None:
+def unpack(
+    tensors: Mapping[str, NDArray[Any]], network: Network, optimiser: torch.optim.Optimizer, batch: int
+) -> State | None:
     """Put the arrays back where they came from.
+
+    Args:
+        tensors: as `pack` gave them.
+        network, optimiser: take theirs.
+        batch: B of the carried state.
 
     Returns:
         the carried state; None where none was carried.
@@ -138,7 +157,7 @@ def unpack(tensors: Mapping[str, NDArray[Any]], network: Network, optimiser: tor
         torch.set_rng_state(torch.from_numpy(tensors["random"].astype(np.uint8)))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise FormatError(f"the checkpoint's random state or moments are damaged: {error!r}") from None
-    return _state(groups["state"], network)
+    return _state(groups["state"], network, batch)
 
 
 def _check_alike(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
@@ -164,13 +183,12 @@ def _moments(
     return moments if found else {}
 
 
-def _state(found: Mapping[str, torch.Tensor], network: Network) -> State | None:
+def _state(found: Mapping[str, torch.Tensor], network: Network, batch: int) -> State | None:
     if not found:
         return None
     recurrent = network.recurrent
     layers, ports = recurrent.num_layers * recurrent.directions, recurrent.graph.states
-    sizes = {port.name: recurrent.sizes.get(port.size, 1) for port in ports}
-    shapes = {name: (tensor.ndim, tensor.shape[0], tensor.shape[-1]) for name, tensor in found.items() if tensor.ndim}
-    if shapes != {name: (3, layers, size) for name, size in sizes.items()}:
+    expected = {port.name: (layers, batch, recurrent.sizes.get(port.size, 1)) for port in ports}
+    if {name: tuple(tensor.shape) for name, tensor in found.items()} != expected:
         raise FormatError("the checkpoint's carried state does not fit the cell")
     return State(found, axis=1, start={port.name: port.start for port in ports})

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from time import perf_counter
 
 import msgspec
-import numpy as np
 import torch
 
-from elman.errors import ConfigError, SaveError, TrainingDiverged
+from elman.errors import ConfigError, DataError, FormatError, SaveError, TrainingDiverged
 from elman.formats import model_file
 from elman.models import to_model_file
 from elman.sequences.streams import Chunk, Streams
@@ -210,7 +209,6 @@ class Training:
     def save(self) -> None:
         """Write the checkpoint. Raises SaveError where it cannot be written."""
         tensors = checkpoint.pack(self.network, self.optimiser, self.state)
-        tensors["best"] = np.frombuffer(self.best_model, np.uint8)
         facts = Facts(
             config=self.config,
             counters=self.count,
@@ -218,7 +216,7 @@ class Training:
             metrics=self.folder.metrics_size(),
         )
         with self._writing():
-            self.folder.write_checkpoint(checkpoint.dumps(Checkpoint(tensors, facts)))
+            self.folder.write_checkpoint(checkpoint.dumps(Checkpoint(tensors, self.best_model, facts)))
         self._saved_at, self._saved_step = self.count.seconds, self.count.step
 
     @contextmanager
@@ -241,13 +239,15 @@ class Training:
         """Go to where a checkpoint was written; to be called before `run`.
 
         Raises:
-            FormatError, DataError: the checkpoint belongs to another network or other data.
+            FormatError: the checkpoint belongs to another network or other data.
             ConfigError: a new budget is used up already.
         """
-        tensors = dict(saved.tensors)
-        self.best_model = tensors.pop("best", np.zeros(0, np.uint8)).tobytes()
-        self.state = checkpoint.unpack(tensors, self.network, self.optimiser)
-        self.streams.load_state_dict(saved.facts.streams)
+        self.best_model = saved.best
+        self.state = checkpoint.unpack(saved.tensors, self.network, self.optimiser, self.config.optimiser.batch)
+        try:
+            self.streams.load_state_dict(saved.facts.streams)
+        except DataError as error:  # the data are the same: their digest is
+            raise FormatError(f"the checkpoint's position is damaged: {error}") from None
         self.count = msgspec.structs.replace(saved.facts.counters)
         self._saved_step = self.count.step
         self._go_by_the_budget(saved.facts.config.budget)
