@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.errors import DtypeError, FormatError, ShapeError
+from elman.errors import ConfigError, DtypeError, FormatError, ShapeError
 from elman.formats import safetensors
 from elman.state import State
 
@@ -117,13 +117,48 @@ def test_a_cell_without_states_has_an_empty_one():
         (lambda: State({"h": np.zeros(3)}, axis=-1), "batch axis -1"),
         (lambda: numpy_state().select([4]), "batch of 4"),
         (lambda: numpy_state().select([True]), "batch of 4"),
-        (lambda: numpy_state().select([0.5]), "batch of 4"),
         (lambda: numpy_state().reset([0], {"q": 1.0}), "no q to reset"),
     ],
 )
 def test_what_makes_no_sense_is_refused(act, words):
     with pytest.raises(ShapeError, match=words):
         act()
+
+
+@both
+@pytest.mark.parametrize("indices", ["a", 0.5, [0.5], None, True, [[0, 1]], ["a"], [[1], [1, 2]], slice("a", None), {}])
+def test_what_does_not_choose_is_refused(make, indices):
+    for verb in (make().select, make().reset):
+        with pytest.raises(DtypeError, match=r"State: .*choose"):
+            verb(indices)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: State(3), ConfigError, "State: arrays must be arrays by name, got 3"),
+        (lambda: State({"h": [[1.0]]}), DtypeError, r"State: h must be an array of numbers, got \[\[1.0\]\]"),
+        (
+            lambda: State({"h": np.array([["a"]])}),
+            DtypeError,
+            "h must be an array of numbers, got an array of <U1",
+        ),
+        (lambda: State({3: np.zeros((1, 1))}), ConfigError, "State: names must be text, got 3"),
+        (lambda: State({"h": np.zeros((1, 1))}, "1"), ConfigError, "State: axis must be a whole number of at least 0"),
+        (lambda: State({"h": np.zeros((1, 1))}, start=3), ConfigError, "State: start must be numbers by name, got 3"),
+        (lambda: State({"h": np.zeros((1, 1))}, start={"h": "a"}), ConfigError, "h must start with a number, got 'a'"),
+        (lambda: numpy_state().reset([0], 3), ConfigError, "start must be values by name, or None, got 3"),
+        (lambda: numpy_state().reset([0], {"h": "a"}), ShapeError, "State: h cannot begin with 'a'"),
+        (lambda: torch_state().reset([0], {"h": "a"}), ShapeError, "State: h cannot begin with 'a'"),
+        (lambda: numpy_state().reset([0], {"h": np.zeros(9)}), ShapeError, "State: h cannot begin with array"),
+        (lambda: State.from_bytes("a"), ConfigError, "data must be bytes, got 'a'"),
+        (lambda: State.load(None), ConfigError, "path must be a path, got None"),
+        (lambda: numpy_state().save(3), ConfigError, "path must be a path, got 3"),
+    ],
+)
+def test_wrong_kinds_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
 def test_elements_that_the_layout_lacks_are_refused_by_name():

@@ -7,6 +7,7 @@ import os
 from numbers import Integral, Real
 from pathlib import Path
 from threading import Lock
+from types import UnionType
 
 from elman.errors import ConfigError
 
@@ -25,25 +26,37 @@ def shown(value: object) -> str:
 
 def whole(name: str, value: object, least: int = 0, most: int | None = None) -> int:
     """The value as an int, if it is a whole number from `least` to `most`; ConfigError otherwise."""
-    known = isinstance(value, Integral) and not isinstance(value, bool)
+    known = type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
     if not known or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
         limits = f"of at least {least}" if most is None else f"{least} … {most}"
         raise ConfigError(f"{name} must be a whole number {limits}, got {shown(value)}")
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
+def as_float(value: object) -> float | None:
+    """The value as a float; None where it is no real number, or none that a float can hold."""
+    if type(value) is float:
+        return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
 def finite(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> float:
     """The value as a float, if it is a finite number from `least` to `most`; ConfigError otherwise."""
-    known = isinstance(value, Real) and not isinstance(value, bool)
-    if not known or not (least <= float(value) <= most and math.isfinite(value)):  # type: ignore[arg-type]
+    number = as_float(value)
+    if number is None or not math.isfinite(number) or not least <= number <= most:
         limits = (
             "" if least == -math.inf else f" of at least {least:g}" if most == math.inf else f", {least:g} … {most:g}"
         )
         raise ConfigError(f"{name} must be a finite number{limits}, got {shown(value)}")
-    return float(value)  # type: ignore[arg-type]
+    return number
 
 
-def of_kind(name: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:
+def of_kind(name: str, value: object, kinds: type | UnionType | tuple[type, ...], expected: str) -> None:
     """ConfigError unless the value is of one of the kinds, which `expected` describes."""
     if not isinstance(value, kinds):
         raise ConfigError(f"{name} must be {expected}, got {shown(value)}")

@@ -13,6 +13,7 @@ import pytest
 from elman.formats import model_file
 from tests.cli.conftest import Program
 from tests.decode import small
+from tests.runtime.test_threads import asked
 
 TEXT = "a bad cab\nhad a cafe\n" * 3
 
@@ -99,3 +100,26 @@ def test_a_model_of_bytes_is_measured_in_bits_per_byte(elman: Program, tmp_path:
     told = json.loads(elman("score", "bytes", "text", "--json").out)
     shown = elman("score", "bytes", "text").out.splitlines()[0]
     assert shown.startswith(f"7 bytes: {told['bits_per_token']:.3f} bits per byte, log p ")
+
+
+@pytest.mark.parametrize("command", ["sample", "score", "compress", "decompress"])
+def test_threads_are_chosen_by_the_work_or_by_the_user(
+    elman: Program, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("ELMAN_NUM_THREADS", "4")
+    (tmp_path / "text").write_text("abab")
+    assert elman("compress", model, "text").status == 0
+    arguments = {
+        "sample": (model, "--length", 5, "--prompt", "a"),
+        "score": (model, "text"),
+        "compress": (model, "text", "--overwrite"),
+        "decompress": (model, "text.elman", "--overwrite"),
+    }[command]
+    found = {}
+    for threads in (0, 1, 3):
+        found[threads] = asked(monkeypatch, lambda n=threads: elman(command, *arguments, "--threads", n))
+    assert found == {0: {1}, 1: {1}, 3: {3}}
+    ended = elman(command, *arguments, "--threads", -1)
+    assert ended.status != 0
+    assert "threads must be a whole number 0 … 65536, got -1" in ended.err
+    assert "ELMAN_NUM_THREADS" in elman(command, "--help").out

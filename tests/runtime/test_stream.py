@@ -18,6 +18,9 @@ from elman.formats import model_file
 from elman.formats.heads import Softmax
 from elman.formats.model_file import LayerSpec, ModelFile
 from elman.runtime import Model
+from elman.runtime.room import free_memory
+from elman.runtime.rows import RowStepper
+from elman.state import State
 from tests.tolerances import assert_close
 
 V, H = 5, 6
@@ -177,8 +180,43 @@ def test_steps_that_are_refused() -> None:
     assert all((stream.state[name] == before[name]).all() for name in before)
     with pytest.raises(ShapeError, match="this stream's state must be"):
         stream.state = Model(build("gru")).stream(batch=3).state
-    with pytest.raises(ConfigError, match="at least 1"):
+    with pytest.raises(ConfigError, match="batch must be a whole number 1 … 2147483647, got 0"):
         Model(build("gru")).stream(batch=0)
+    for x in ([[1, 2], [3]], None, "ab"):
+        with pytest.raises(DtypeError, match=r"step: integer tokens \[B\] or floats \[B, D\] expected, got"):
+            stream.step(x)  # type: ignore[arg-type]
+
+
+def test_more_sequences_than_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before anything is taken: the system would give it, and end the process later."""
+    monkeypatch.setattr("elman.runtime.room.free_memory", lambda: 1 << 30)
+    model = Model(build("gru"))
+    monkeypatch.setattr("elman.runtime.network.NetworkStepper", None)  # nobody asks for a place
+    for begin in (model.stream, RowStepper(model).start):
+        with pytest.raises(ConfigError, match=r"1,000,000,000 sequences side by side take \d+.* GiB, and 1.0 GiB are"):
+            begin(10**9)
+    assert RowStepper(model).start(1000).batch == 1000
+
+
+def test_what_is_free_is_a_number_of_bytes() -> None:
+    assert 0 < free_memory() < 1 << 50
+
+
+def test_a_state_of_another_kind() -> None:
+    stream = Model(build("gru")).stream()
+    stream.step(1)
+    before = stream.state
+    for wrong, error, message in [
+        (None, ConfigError, "state must be a State, as stream.state gives one, got None"),
+        ({"h": before["h"]}, ConfigError, "state must be a State"),
+        (State({"h": before["h"].astype(complex)}), DtypeError, "this stream's state must be float32, got complex128"),
+        (State({"h": before["h"][:, :, :2]}), ShapeError, "this stream's state must be"),
+    ]:
+        with pytest.raises(error, match=message):
+            stream.state = wrong  # type: ignore[assignment]
+    np.testing.assert_array_equal(stream.state["h"], before["h"])
+    stream.state = State({"h": before["h"].astype(np.float64)})
+    np.testing.assert_array_equal(stream.state["h"], before["h"])
 
 
 def test_models_that_cannot_stream() -> None:

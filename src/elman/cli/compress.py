@@ -27,6 +27,7 @@ def compress(
     *,
     output: Path | None = None,
     overwrite: bool = False,
+    threads: int = 0,
 ) -> int:
     """Compress a file by what a trained model expects; `elman decompress` restores it bit for bit.
 
@@ -35,12 +36,13 @@ def compress(
         file: what to compress. Characters that the model does not know are kept as they are.
         output: the archive, whole or not at all; by default the file's name and .elman.
         overwrite: replace a file that is there already.
+        threads: that a step may take; 0: one, or where the step is worth it ELMAN_NUM_THREADS or the machine's cores.
     """
     target = output or file.with_name(file.name + _SUFFIX)
     check_output(target, "the archive", overwrite=overwrite, reads=(file, model_path(run)))
     model, data = load(run), file.read_bytes()
     with atomic_write(target) as archive:
-        coding.compress(model, data, archive, _progress())
+        coding.compress(model, data, archive, _progress(), threads)
         written = archive.tell()
     share = f", {8 * written / len(data):.3f} bits for each of its bytes" if data else ""
     say(f"{target}: {len(data):,} bytes became {written:,}{share}")
@@ -53,6 +55,7 @@ def decompress(
     *,
     output: Path | None = None,
     overwrite: bool = False,
+    threads: int = 0,
 ) -> int:
     """Restore what `elman compress` made.
 
@@ -61,13 +64,14 @@ def decompress(
         archive: the archive.
         output: the restored file, whole or not at all; by default the archive's name without .elman.
         overwrite: replace a file that is there already.
+        threads: that a step may take; 0: one, or where the step is worth it ELMAN_NUM_THREADS or the machine's cores.
     """
     if output is None and archive.suffix != _SUFFIX:
         raise ConfigError(f"{archive} does not end in {_SUFFIX}: name the restored file with --output")
     target = output or archive.with_suffix("")
     check_output(target, "the restored file", overwrite=overwrite, reads=(archive, model_path(run)))
     model, data = load(run), archive.read_bytes()
-    restored = coding.decompress(model, data, str(archive), _progress())
+    restored = coding.decompress(model, data, str(archive), _progress(), threads)
     with atomic_write(target) as file:
         file.write(restored)
     say(f"{target}: {len(restored):,} bytes restored")

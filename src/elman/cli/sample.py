@@ -34,6 +34,7 @@ def sample(
     tree: bool = False,
     svg: Path | None = None,
     json: bool = False,
+    threads: int = 0,
     settings: OmitArgPrefixes[SampleSettings] = SampleSettings(),  # noqa: B008 (frozen)
 ) -> int:
     """Let a trained model write, character by character; without torch.
@@ -45,6 +46,7 @@ def sample(
         tree: with a beam, print the tree of its hypotheses.
         svg: with a beam, write the tree to this file as a picture.
         json: print prompt, outputs and settings as JSON.
+        threads: that a step may take; 0: one, or where the step is worth it ELMAN_NUM_THREADS or the machine's cores.
         settings: what can be chosen.
     """
     _check_choices(compare, tree or svg is not None, settings)
@@ -52,7 +54,7 @@ def sample(
     model = load(run)
     if model.vocabulary is None:
         raise ConfigError(f"{run}: this model has no vocabulary, so it cannot write text")
-    stepper = ModelStepper(model)
+    stepper = ModelStepper(model, threads)
     begin = first_prompt(model.vocabulary) if prompt is None else prompt
     if compare:
         with _telling():

@@ -34,6 +34,7 @@ def score_file(
     unknown: Literal["error", "skip", "replace"] = "error",
     replacement: str = "?",
     json: bool = False,
+    threads: int = 0,
 ) -> int:
     """Tell how well a trained model predicts a text: bits per character or byte, and what surprises it most.
 
@@ -46,13 +47,14 @@ def score_file(
         unknown: what happens to characters that the model does not know.
         replacement: of those, where they are replaced.
         json: print the log-probability of every token as JSON.
+        threads: that a step may take; 0: one, or where the step is worth it ELMAN_NUM_THREADS or the machine's cores.
     """
     model = load(run)
     if model.vocabulary is None:
         raise ConfigError(f"{run}: this model has no vocabulary, so it cannot read text")
     if spots < 0:
         raise ConfigError(f"--spots must be at least 0, got {spots}")
-    stepper, spelling = ModelStepper(model), Spelling.of(model.vocabulary)
+    stepper, spelling = ModelStepper(model, threads), Spelling.of(model.vocabulary)
     tokens = _read(file, spelling, unknown, replacement)
     found = score(stepper, tokens, streams)
     if json:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.checks import a_function, of_kind
 from elman.codec import archive, unknown
 from elman.codec.coder import RangeDecoder, RangeEncoder, weights
 from elman.data.vocabulary import Vocabulary
@@ -84,7 +85,7 @@ def streams_of(tokens: int) -> int:
     return max(1, min(_MOST_STREAMS, tokens // _STRETCH))
 
 
-def compress(model: Model, data: bytes, file: BinaryIO, progress: Progress | None = None) -> None:
+def compress(model: Model, data: bytes, file: BinaryIO, progress: Progress | None = None, threads: int = 0) -> None:
     """Write an archive of some data.
 
     Args:
@@ -92,17 +93,22 @@ def compress(model: Model, data: bytes, file: BinaryIO, progress: Progress | Non
         data: any bytes; what is text in the model's characters becomes small.
         file: a file that was opened for writing. It is an archive only once this returns.
         progress: told the share that is done, 0 … 1.
+        threads: that a step may take; 0: by the work. They change nothing in the archive.
 
     Raises:
-        ConfigError: the model has no vocabulary.
+        ConfigError: the model has no vocabulary, or an argument is of the wrong kind.
     """
+    of_kind("data", data, bytes | bytearray | memoryview, "bytes")
+    a_function("write of file", getattr(file, "write", None), "that of a file which is open for writing")
+    if progress is not None:
+        a_function("progress", progress, "a function of a share, or None")
     tokens, rest = unknown.split(data, _vocabulary(model))
     streams = streams_of(len(tokens))
     header = Header(fingerprint(model), isa(), len(tokens), streams, len(data), hashlib.sha256(data).hexdigest())
     archive.write_header(file, asdict(header))
     archive.write_frame(file, rest)
     table = _stretches(tokens, streams)
-    predictor, encoder = _Predictor(model, streams), RangeEncoder(streams)
+    predictor, encoder = _Predictor(model, streams, threads), RangeEncoder(streams)
     for place in range(header.steps):
         encoder.encode(*_parts(predictor.weight, table[:, place]))
         if place + 1 < header.steps:
@@ -116,7 +122,7 @@ def compress(model: Model, data: bytes, file: BinaryIO, progress: Progress | Non
     archive.write_end(file)
 
 
-def decompress(model: Model, data: bytes, source: str, progress: Progress | None = None) -> bytes:
+def decompress(model: Model, data: bytes, source: str, progress: Progress | None = None, threads: int = 0) -> bytes:
     """Restore what was compressed.
 
     Args:
@@ -124,10 +130,13 @@ def decompress(model: Model, data: bytes, source: str, progress: Progress | None
         data: the archive.
         source: its name, for messages.
         progress: told the share that is done, 0 … 1.
+        threads: that a step may take; 0: by the work.
 
     Raises:
         FormatError: no archive, an incomplete or damaged one, another model's, or one of another instruction set.
+        ConfigError: the model has no vocabulary, or an argument is of the wrong kind.
     """
+    of_kind("data", data, bytes | bytearray | memoryview, "bytes")
     whole = archive.read(data, source)
     header, vocabulary = Header.read(whole.about, whole.count, source), _vocabulary(model)
     if header.model != fingerprint(model):
@@ -138,7 +147,7 @@ def decompress(model: Model, data: bytes, source: str, progress: Progress | None
     try:
         rest = unknown.unpack(next(frames), header.tokens, header.size)
         with forced_isa(header.isa):
-            predictor = _Predictor(model, header.streams)
+            predictor = _Predictor(model, header.streams, threads)
         tokens = _decoded(predictor, frames, header, progress)
         restored = unknown.join(tokens, rest, vocabulary)
     except (ValueError, MemoryError, DataError, FormatError) as error:
@@ -150,6 +159,7 @@ def decompress(model: Model, data: bytes, source: str, progress: Progress | None
 
 def fingerprint(model: Model) -> str:
     """What two models share only if they predict the same bits."""
+    of_kind("model", model, Model, "a Model (elman.load reads one)")
     file, digest = model.file, hashlib.sha256()
     for entry in file.layers:
         digest.update(repr([(spec.cell, sorted(spec.sizes.items()), spec.reverse) for spec in entry]).encode())
@@ -166,8 +176,8 @@ class _Predictor:
     It steps on the instruction set in use now; the model may have been stepped on another before.
     """
 
-    def __init__(self, model: Model, streams: int) -> None:
-        self._stepper = ModelStepper(Model(model.file))
+    def __init__(self, model: Model, streams: int, threads: int) -> None:
+        self._stepper = ModelStepper(Model(model.file), threads)
         self._state = self._stepper.start(streams)
         self.weight: Integers = np.ones((streams, self._stepper.size), np.int64)
 
@@ -178,6 +188,7 @@ class _Predictor:
 
 
 def _vocabulary(model: Model) -> Vocabulary:
+    of_kind("model", model, Model, "a Model (elman.load reads one)")
     if model.vocabulary is None:
         raise ConfigError("compressing needs a model with a vocabulary; this one reads numbers")
     return model.vocabulary

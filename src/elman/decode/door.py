@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from elman.arrays import as_array
 from elman.checks import shown, whole
 from elman.decode.roles import Floats, Integers, Stepper, StepperState
 from elman.decode.spelling import Spelling
@@ -28,7 +29,8 @@ def admitted(given: Any) -> Stepper:
     """
     if isinstance(given, Stepper) and given.is_checked:
         return given
-    if isinstance(given, type) or not all(hasattr(given, name) for name in ("size", "start", "step")):
+    has_verbs = all(callable(getattr(given, name, None)) for name in ("start", "step"))
+    if isinstance(given, type) or not has_verbs or not hasattr(given, "size"):
         raise ConfigError(f"a stepper is needed, got {shown(given)}; CallableStepper makes one of a function")
     return Checked(given)
 
@@ -90,9 +92,9 @@ def checked(given: ArrayLike, batch: int, size: int, normalised: bool = True) ->
     Raises:
         ShapeError, DataError: it is not.
     """
-    values = np.asarray(given)
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"the stepper must give numbers, got {values.dtype}")
+    values = as_array(given)
+    if values is None or values.dtype.kind not in "fiub":
+        raise DataError(f"the stepper must give numbers, got {shown(given) if values is None else values.dtype}")
     if values.shape != (batch, size):
         raise ShapeError(f"the stepper must give log-probabilities [{batch}, {size}], got {list(values.shape)}")
     values = values.astype(np.float64)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal
 
-from elman.checks import shown
+from elman.checks import as_float, shown
 from elman.decode.rankers import Rank
 from elman.decode.roles import Ranker
 from elman.decode.spelling import Unknown
@@ -128,10 +128,10 @@ def _wrong_kinds(o: Options) -> Iterator[str]:
         if not isinstance(getattr(o, name), bool):
             yield f"{name} must be True or False, got {shown(getattr(o, name))}"
     for name, least in _LEAST.items():
-        if not _is_number(getattr(o, name), Integral):
+        if not _is_whole(getattr(o, name)):
             yield f"{name} must be a whole number of at least {least}, got {shown(getattr(o, name))}"
     for name, (_, _, says) in _RANGES.items():
-        if not _is_number(getattr(o, name), Real):
+        if as_float(getattr(o, name)) is None:
             yield f"{name} must be {says}, got {shown(getattr(o, name))}"
     if not isinstance(o.replacement, str):
         yield f"replacement must be text, got {shown(o.replacement)}"
@@ -139,21 +139,21 @@ def _wrong_kinds(o: Options) -> Iterator[str]:
 
 
 def _wrong_kinds_inside(o: Options) -> Iterator[str]:
-    if not isinstance(o.bias, Mapping) or not all(_is_number(value, Real) for value in o.bias.values()):
+    if not isinstance(o.bias, Mapping) or not all(as_float(value) is not None for value in o.bias.values()):
         yield f"bias must give a number for each token that it names, got {shown(o.bias)}"
         return
     if not isinstance(o.ranker, Ranker):
         yield f"ranker must be a Rank, a UserRank, or another Ranker, got {shown(o.ranker)}"
     for token in (*o.stop_tokens, *o.bias):
-        if not _is_number(token, Integral):
+        if not _is_whole(token):
             yield f"stop_tokens and biases name tokens by their numbers, got {shown(token)}"
     for constraint in o.constraints:
         if isinstance(constraint, type) or not any(hasattr(constraint, name) for name in _CONSTRAINS):
             yield f"constraints are values such as Regex(…) or Prefix(…), got {shown(constraint)}"
 
 
-def _is_number(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _out_of_range(o: Options) -> Iterator[str]:

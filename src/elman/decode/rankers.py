@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.arrays import as_array
 from elman.checks import a_function, finite, shown
 from elman.decode.roles import Floats, Hypotheses, Ranker, is_token
 from elman.errors import ConfigError, ShapeError
@@ -138,7 +139,7 @@ class UserRank(Ranker):
 
 
 def _numbers(values: Any, who: str) -> Floats:
-    try:
-        return np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{who} must give numbers, got {shown(values)}") from None
+    numbers = as_array(values, np.float64)
+    if numbers is None:
+        raise ConfigError(f"{who} must give numbers, got {shown(values)}")
+    return numbers

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.arrays import as_array
 from elman.checks import OneAtATime, shown, whole
 from elman.decode.door import admitted
 from elman.decode.roles import Floats, Integers, Stepper
@@ -112,8 +113,8 @@ def _checked(tokens: ArrayLike, size: int) -> Integers:
     return checked
 
 
-def _as_array(values: ArrayLike, dtype: Any = None) -> NDArray[Any]:
-    try:
-        return np.asarray(values, dtype)
-    except (RuntimeError, TypeError, ValueError):
-        raise DataError(f"numbers [N] expected, got {shown(values)}") from None
+def _as_array(given: ArrayLike, dtype: Any = None) -> NDArray[Any]:
+    values = as_array(given, dtype)
+    if values is None:
+        raise DataError(f"numbers [N] expected, got {shown(given)}")
+    return values

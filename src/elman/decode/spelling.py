@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from elman.arrays import as_array, as_tokens
 from elman.checks import of_kind, shown
 from elman.data.vocabulary import Vocabulary
 from elman.decode.roles import Integers
@@ -80,13 +81,13 @@ class Spelling:
             before: tokens in front of the stream, of which a last character may be incomplete.
         """
         if not self.is_bytes:
-            return lambda tokens, final=False: "".join(str(self.texts[t]) for t in self._known(tokens))
+            return lambda tokens, final=False: "".join(str(self.texts[t]) for t in self.known(tokens))
         bytewise = Vocabulary.bytes().decoder()
-        known = np.asarray(before, np.int64)[-_LONGEST:]
+        known = as_tokens(before)[-_LONGEST:]
         bytewise([unit for token in known if token < len(self) for unit in self.units[int(token)]])
 
         def decode(tokens: ArrayLike, final: bool = False) -> str:
-            units = [unit for token in self._known(tokens) for unit in self.units[token]]
+            units = [unit for token in self.known(tokens) for unit in self.units[token]]
             return bytewise(np.array(units, np.int64), final)
 
         return decode
@@ -103,7 +104,7 @@ class Spelling:
             DataError: such a character, or a replacement that cannot be spelled either.
             ConfigError: an argument of the wrong kind.
         """
-        if unknown not in ("error", "skip", "replace"):
+        if not isinstance(unknown, str) or unknown not in ("error", "skip", "replace"):
             raise ConfigError(f"unknown must be one of error, skip, replace, got {shown(unknown)}")
         of_kind("text", text, str, "text")
         if self.vocabulary is not None and self.vocabulary.kind == "bytes":
@@ -122,14 +123,12 @@ class Spelling:
                 place += 1
         return np.array(tokens, np.int64)
 
-    def _known(self, tokens: ArrayLike) -> list[int]:
+    def known(self, tokens: ArrayLike) -> list[int]:
         """Tokens as a list. DataError where one is none of ours."""
         if isinstance(tokens, list) and len(tokens) == 1 and type(tokens[0]) is int and 0 <= tokens[0] < len(self):
             return tokens  # the commonest case, made quick
-        try:
-            values = np.atleast_1d(np.asarray(tokens))
-        except (RuntimeError, TypeError, ValueError):
-            values = np.zeros((0, 0))
+        values = as_array(tokens)
+        values = np.zeros((0, 0)) if values is None else np.atleast_1d(values)
         if values.ndim != 1 or (
             values.size and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= len(self))
         ):

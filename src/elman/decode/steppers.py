@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.arrays import as_array, as_tokens
 from elman.checks import a_function, of_kind, shown, whole
 from elman.decode.door import checked, pair
 from elman.decode.roles import Floats, Integers, Stepper, log_softmax
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError, DataError, DtypeError, ShapeError
+from elman.runtime.room import MOST_ROWS
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +70,15 @@ class TableStepper(Stepper):
 
     def start(self, batch: int) -> Arrays:
         """Sequences that have read nothing: as if token 0 (or the beginning) had come before."""
-        fill = 0 if self.begin is None else self.begin
+        batch, fill = whole("batch", batch, 0, MOST_ROWS), 0 if self.begin is None else self.begin
         return Arrays({"past": np.full((batch, self.order - 1), fill, np.int64)})
 
     def step(self, tokens: Integers, state: Arrays) -> tuple[Floats, Arrays]:
         """Rows of the table."""
+        tokens = as_tokens(tokens)
         of_kind("state", state, Arrays, "what start or a step gave")
+        if len(tokens) != len(state["past"]):
+            raise ShapeError(f"{len(state['past'])} sequences need as many tokens; got {len(tokens)}")
         if len(tokens) and (tokens.min() < 0 or tokens.max() >= self._inputs):
             raise ShapeError(f"tokens must be 0 … {self._inputs - 1}, got {tokens.min()} … {tokens.max()}")
         past = np.concatenate((state["past"], tokens[:, None]), axis=1)
@@ -120,6 +125,7 @@ class CallableStepper(Stepper):
 
     def step(self, tokens: Integers, state: Any) -> tuple[Floats, Any]:
         """Call the function, and check what it gives (see `checked`)."""
+        tokens = as_tokens(tokens)
         result = self._function(tokens, state.arrays if isinstance(state, Arrays) else state)
         given, after = pair(result, "the function")
         values = checked(given, len(tokens), self.size, normalised=not self._normalise)
@@ -146,7 +152,7 @@ def _as_state(state: Any, batch: int) -> Any:
     if isinstance(state, Arrays) or hasattr(state, "select"):
         return state
     if isinstance(state, Mapping):
-        arrays = {name: np.asarray(array) for name, array in state.items()}
+        arrays = {name: _array(name, array) for name, array in state.items()}
         for name, array in arrays.items():
             if array.shape[:1] != (batch,):
                 raise ShapeError(f"a state's first axis is the batch, {batch}; {name} has shape {list(array.shape)}")
@@ -156,11 +162,18 @@ def _as_state(state: Any, batch: int) -> Any:
     )
 
 
+def _array(name: str, given: ArrayLike) -> NDArray[Any]:
+    array = as_array(given)
+    if array is None:
+        raise ConfigError(f"a stepper's state must be arrays, got {shown(given)} for {name}")
+    return array
+
+
 def _table(probabilities: ArrayLike) -> Floats:
-    try:
-        return np.asarray(probabilities, np.float64)
-    except (TypeError, ValueError):
-        raise DtypeError(f"a table of transitions must be numbers [V, V], got {shown(probabilities)}") from None
+    table = as_array(probabilities, np.float64)
+    if table is None:
+        raise DtypeError(f"a table of transitions must be numbers [V, V], got {shown(probabilities)}")
+    return table
 
 
 def _fitting(spelling: Spelling | None, size: int) -> Spelling | None:

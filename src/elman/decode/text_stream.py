@@ -22,7 +22,7 @@ class TextStream:
     def __init__(self, spelling: Spelling, options: Options, before: Sequence[int] = ()) -> None:
         of_kind("spelling", spelling, Spelling, "a Spelling")
         of_kind("options", options, Options, "Options(…)")
-        self._decode = spelling.decoder(before)
+        self._spelling, self._decode = spelling, spelling.decoder(before)
         self._stop_tokens: Sequence[int] = options.stop_tokens
         self._stop_strings: Sequence[str] = options.stop_strings
         self._held = ""
@@ -30,7 +30,7 @@ class TextStream:
 
     def push(self, tokens: Sequence[int]) -> str:
         """Take tokens; give the text that is certain now."""
-        for token in tokens:
+        for token in self._spelling.known(tokens):
             if token not in self._stop_tokens:
                 self._held += self._decode([token])
         stop = stops.before(self._held, self._stop_strings)

@@ -16,6 +16,7 @@ from elman.errors import ConfigError
 from elman.formats import model_file
 from elman.formats.model_file import IN_FOLDER, ModelFile
 from elman.runtime.network import Network
+from elman.runtime.room import MOST_ROWS
 from elman.runtime.stream import Stream
 from elman.runtime.team import Team
 
@@ -55,7 +56,7 @@ class Model:
                 suffice for so many sequences, or an argument is of the wrong kind.
         """
         of_kind("reference", reference, bool, "True or False")
-        batch, team = whole("batch", batch, 1), Team(threads)
+        batch, team = whole("batch", batch, 1, MOST_ROWS), Team(threads)
         return Stream(self.reference if reference else self.network, batch, team)
 
     @cached_property

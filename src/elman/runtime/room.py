@@ -10,7 +10,7 @@ from pathlib import Path
 from elman.errors import ConfigError
 
 _SURELY = 1 << 26  # bytes that are not worth asking for
-_MOST_ROWS = (1 << 31) - 1  # lanes are numbered in 32 bits
+MOST_ROWS = (1 << 31) - 1  # lanes are numbered in 32 bits
 _GROUP = Path("/sys/fs/cgroup")
 _LIMITS = ((_GROUP / "memory.max", _GROUP / "memory.current"),
            (_GROUP / "memory/memory.limit_in_bytes", _GROUP / "memory/memory.usage_in_bytes"))  # fmt: skip
@@ -36,7 +36,7 @@ def check_room(batch: int, bytes_each: int) -> None:
     if needed <= _SURELY:
         return
     free = free_memory()
-    if needed > free or batch > _MOST_ROWS:
+    if needed > free:
         raise ConfigError(
             f"{batch:,} sequences side by side take {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free: "
             "take a smaller batch, one after another"

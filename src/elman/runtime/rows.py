@@ -15,18 +15,19 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.arrays import as_tokens
 from elman.checks import of_kind, shown, whole
-from elman.errors import ConfigError, DtypeError, ShapeError
+from elman.errors import ConfigError, ShapeError
 from elman.formats.heads import Softmax
 from elman.runtime.model import Model
 from elman.runtime.network import Network
+from elman.runtime.room import MOST_ROWS
 from elman.runtime.team import Team
 
 Array = NDArray[Any]
 Read = TypeVar("Read")
 
 _PLACES = 8  # that a stepper keeps for states to come
-_INT64 = np.dtype(np.int64)
 
 
 class RowState:
@@ -158,7 +159,7 @@ class RowStepper:
 
     def start(self, batch: int) -> RowState:
         """The state of sequences that have read nothing. Raises ConfigError for more than memory holds."""
-        return RowState(self._network.start(whole("batch", batch)), batch=batch)
+        return RowState(self._network.start(whole("batch", batch, 0, MOST_ROWS)), batch=batch)
 
     def step(self, tokens: NDArray[np.int64], state: RowState, read: Callable[[Array], Read]) -> tuple[Read, RowState]:
         """One step.
@@ -203,8 +204,7 @@ class RowStepper:
     def _checked(self, tokens: NDArray[np.int64], state: RowState) -> NDArray[np.int64]:
         if type(state) is not RowState:
             raise ConfigError(f"step: state must be what start or a step gave, got {shown(state)}")
-        if type(tokens) is not np.ndarray or tokens.dtype is not _INT64 or tokens.ndim != 1:
-            tokens = _as_tokens(tokens)
+        tokens = as_tokens(tokens)
         batch, size = len(tokens), self._network.inputs
         if batch == 0 or state.batch != batch:
             raise ShapeError(f"step: {state.batch} sequences, at least 1, need as many tokens; got {batch}")
@@ -215,10 +215,3 @@ class RowStepper:
         if not known:
             raise ShapeError(f"step: tokens must be 0 … {size - 1}, got {tokens.min()} … {tokens.max()}")
         return tokens
-
-
-def _as_tokens(tokens: Any) -> NDArray[np.int64]:
-    values = np.asarray(tokens) if isinstance(tokens, np.ndarray | list | tuple) else None
-    if values is None or values.dtype.kind not in "iu" or values.ndim != 1:
-        raise DtypeError(f"step: tokens must be whole numbers [B], got {shown(tokens)}")
-    return values.astype(np.int64)

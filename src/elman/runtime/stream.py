@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.checks import OneAtATime, of_kind, whole
+from elman.arrays import as_array
+from elman.checks import OneAtATime, of_kind, shown, whole
 from elman.errors import DtypeError, ShapeError
 from elman.runtime.network import Network
+from elman.runtime.room import MOST_ROWS
 from elman.runtime.team import Team
-from elman.state import State
+from elman.state import State, to_numpy
 
 Array = NDArray[Any]
 
@@ -30,7 +32,7 @@ class Stream:
 
     def __init__(self, network: Network, batch: int, team: Team) -> None:
         of_kind("network", network, Network, "a model's (Model.stream begins a stream)")
-        self.batch = whole("batch", batch, 1)
+        self.batch = whole("batch", batch, 1, MOST_ROWS)
         self._network, self._stepper = network, network.stepper(batch, team)
         self._tokens = np.zeros(1, np.int64)
         self._one_at_a_time = OneAtATime("this stream", "give each thread a stream of its own")
@@ -72,10 +74,10 @@ class Stream:
     def state(self, state: State) -> None:
         of_kind("state", state, State, "a State, as stream.state gives one")
         with self._one_at_a_time:
-            self._check_state(state)
+            values = self._values_of(state)
             for k, states in enumerate(self._states()):
                 for name, array in states.items():
-                    array[:] = state[name][k] if self._alike() else state[f"{name}.{k}"][0]
+                    array[:] = values[name][k] if self._alike() else values[f"{name}.{k}"][0]
 
     def _state(self) -> State:
         if self._alike():
@@ -84,11 +86,16 @@ class Stream:
             arrays = {f"{n}.{k}": a[None].copy() for k, states in enumerate(self._states()) for n, a in states.items()}
         return State(arrays, axis=1, start=self._start())
 
-    def _check_state(self, state: State) -> None:
+    def _values_of(self, state: State) -> dict[str, Array]:
+        """A state's arrays, if they are of this stream's kind."""
         shapes = {name: array.shape for name, array in self._state().items()}
-        got = {name: tuple(array.shape) for name, array in state.items()}
+        values = {name: to_numpy(array) for name, array in state.items()}
+        got = {name: array.shape for name, array in values.items()}
         if shapes != got:
             raise ShapeError(f"this stream's state must be {shapes}, got {got}")
+        if strange := sorted({str(array.dtype) for array in values.values() if array.dtype.kind not in "fiub"}):
+            raise DtypeError(f"this stream's state must be {self._network.dtype}, got {', '.join(strange)}")
+        return values
 
     def _states(self) -> list[dict[str, Array]]:
         return [layer.states for layer in self._stepper.layers]
@@ -109,9 +116,10 @@ class Stream:
         if type(x) is int and self.batch == 1 and 0 <= x < size:  # the commonest case, made quick
             self._tokens[0] = x
             return self._tokens, True
-        values = x if type(x) is np.ndarray else _as_array(x)
-        if (kind := values.dtype.kind) not in "iuf":
-            raise DtypeError(f"step: integer tokens [B] or floats [B, D] expected, got {values.dtype}")
+        values = x if type(x) is np.ndarray else as_array(x)
+        if values is None or (kind := values.dtype.kind) not in "iuf":
+            got = shown(x) if values is None else values.dtype
+            raise DtypeError(f"step: integer tokens [B] or floats [B, D] expected, got {got}")
         tokens = kind != "f"
         alone = self.batch == 1 and values.ndim == (0 if tokens else 1)
         if alone:
@@ -123,11 +131,3 @@ class Stream:
         if tokens and ((values < 0) | (values >= size)).any():
             raise ShapeError(f"step: tokens must be 0 … {size - 1}, got {values.min()} … {values.max()}")
         return values, alone
-
-
-def _as_array(x: ArrayLike) -> Array:
-    try:
-        return np.asarray(x)
-    except (OverflowError, RuntimeError, TypeError, ValueError) as error:  # lists of unlike length, a tensor in a graph
-        what = f"{type(x).__name__} ({error})"
-        raise DtypeError(f"step: integer tokens [B] or floats [B, D] expected, got {what}") from None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from elman.arrays import as_array
 from elman.checks import shown
 from elman.decode.door import as_state
 from elman.decode.results import Carried
@@ -70,10 +71,9 @@ def _origin(guide: Guide, read: Integers | Carried) -> Carried:
 
 
 def _checked(prompt: ArrayLike, size: int, begin: int | None) -> Integers:
-    try:
-        tokens = np.asarray(prompt)
-    except (RuntimeError, TypeError, ValueError):  # lists of unlike length, a tensor in a graph
-        raise DataError(f"a prompt is text, or whole numbers [N]; got {shown(prompt)}") from None
+    tokens = as_array(prompt)
+    if tokens is None:
+        raise DataError(f"a prompt is text, or whole numbers [N]; got {shown(prompt)}")
     if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
         raise DataError(f"a prompt is text, or whole numbers [N]; got {tokens.dtype} {list(tokens.shape)}")
     known = (tokens >= 0) & (tokens < size) if tokens.size else np.ones(0, bool)
