@@ -177,6 +177,7 @@ def first_graph(about):
         (lambda about: first_graph(about).update(output="c"), "changed since"),
         (lambda about: first_graph(about)["parameters"].reverse(), "changed since"),
         (lambda about: first_graph(about)["nodes"].append({"op": "launch", "size": "H"}), "damaged.*launch"),
+        (lambda about: first_graph(about)["nodes"].extend(200 * first_graph(about)["nodes"]), "nodes, 4,096 at most"),
         (lambda about: about["layers"][0][0].update(reverse=1), "damaged.*reverse"),
         (lambda about: [about], "damaged"),
     ],

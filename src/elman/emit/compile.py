@@ -27,7 +27,6 @@ def compile_program(nodes: Sequence[Node], leaves: Mapping[int, Array], stores: 
 class _Draft:
     """A phase while it is written."""
 
-    size: str
     registers: dict[int, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
     count: int = 0
@@ -147,7 +146,7 @@ class _Compiler:
         mine = [i for i in mine if i in read or i in self.homes or i in self.stores]
         chained = [i for i in mine if i in schedule.chains]
         starts = [schedule.chains[i].start for i in chained]
-        draft = _Draft(key[1])
+        draft = _Draft()
         for index in chained:
             draft.hold(index, draft.take())
         self._write(draft, mine)

@@ -15,7 +15,7 @@ Array = Any
 Namespace = Any
 
 
-class Writer(Protocol):
+class Tape(Protocol):
     """What a derivative is written with: nodes by their indices."""
 
     def op(self, op: str, *args: int) -> int:
@@ -32,7 +32,7 @@ Gradients = list[int | None]
 class Operation:
     """One operation, unit by unit; scalars spread over the units of vectors.
 
-    `evaluate(xp, *operands)` is its meaning, `xp` numpy or torch. `derivative(writer, d, y, *operands)` gives for each
+    `evaluate(xp, *operands)` is its meaning, `xp` numpy or torch. `derivative(tape, d, y, *operands)` gives for each
     operand its share of d = ∂loss/∂y, or None. `written` ones may stand in a cell's graph, the others come from passes.
     A `cheap` one costs no more than a load. One that `reduces` makes a scalar of all units. `runs_as` is what the
     kernels call it where that is not its name; they read as many of its operands as that operation has.
@@ -70,28 +70,28 @@ def _one_where(xp: Namespace, condition: Array, like: Array) -> Array:
     return xp.where(condition, xp.ones_like(like), xp.zeros_like(like))
 
 
-def _d_div(r: Writer, d: int, y: int, a: int, b: int) -> Gradients:
+def _d_div(r: Tape, d: int, y: int, a: int, b: int) -> Gradients:
     quotient = r.op("div", d, b)
     return [quotient, r.op("neg", r.op("mul", quotient, y))]
 
 
-def _d_fnma(r: Writer, d: int, y: int, a: int, b: int, c: int) -> Gradients:
+def _d_fnma(r: Tape, d: int, y: int, a: int, b: int, c: int) -> Gradients:
     turned = r.op("neg", d)
     return [r.op("mul", turned, b), r.op("mul", turned, a), d]
 
 
-def _d_fms(r: Writer, d: int, y: int, a: int, b: int, c: int) -> Gradients:
+def _d_fms(r: Tape, d: int, y: int, a: int, b: int, c: int) -> Gradients:
     turned = r.op("neg", d)
     return [r.op("mul", d, b), r.op("mul", d, a), turned]
 
 
-def _d_abs(r: Writer, d: int, y: int, a: int) -> Gradients:
+def _d_abs(r: Tape, d: int, y: int, a: int) -> Gradients:
     zero = r.number(0)
     negative = r.op("where", r.op("greater", zero, a), r.op("neg", d), zero)
     return [r.op("where", r.op("greater", a, zero), d, negative)]
 
 
-def _d_extremum(r: Writer, d: int, a: int, b: int, smallest: bool) -> Gradients:
+def _d_extremum(r: Tape, d: int, a: int, b: int, smallest: bool) -> Gradients:
     """All to the one that is chosen; a tie gives each half."""
     zero, half = r.number(0), r.op("mul", d, r.number(0.5))
     first, second = r.op("greater", a, b), r.op("greater", b, a)
@@ -101,7 +101,7 @@ def _d_extremum(r: Writer, d: int, a: int, b: int, smallest: bool) -> Gradients:
     return [d_a, r.op("where", second, d, r.op("where", first, zero, half))]
 
 
-def _d_where(r: Writer, d: int, y: int, condition: int, a: int, b: int) -> Gradients:
+def _d_where(r: Tape, d: int, y: int, condition: int, a: int, b: int) -> Gradients:
     zero = r.number(0)
     return [None, r.op("where", condition, d, zero), r.op("where", condition, zero, d)]
 
