@@ -199,11 +199,11 @@ def program(*arguments: object, **options: object) -> subprocess.Popen[str]:
 def test_sigterm_in_a_process_of_its_own(tmp_path: Path, verse: Path) -> None:
     run = tmp_path / "run"
     process = program("train", "text", verse, "--hidden", 8, "--minutes", 5, "--threads", 1, "--run", run)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not (run / "metrics.jsonl").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 143, err
     assert "--resume continues" in err
     assert (run / "checkpoint.safetensors").exists()
@@ -215,7 +215,7 @@ def test_a_reader_that_leaves_is_no_error(trained: Path) -> None:
     assert process.stderr is not None
     assert len(process.stdout.read(10)) == 10
     process.stdout.close()
-    assert process.wait(timeout=60) == 141
+    assert process.wait(timeout=600) == 141
     assert process.stderr.read() == ""
     process.stderr.close()
 

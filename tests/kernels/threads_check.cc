@@ -130,7 +130,7 @@ void check_forked_child_is_serial() {
     CHECK(before.call(2) == 2);
     const pid_t child = fork();
     if (child == 0) {
-        alarm(20);
+        alarm(300);
         Roll roll(4);
         CHECK(roll.call(4) == 1);
         CHECK(roll.is(1, 1));
@@ -208,7 +208,7 @@ void torchs(const char* path, const char* torchs_path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    alarm(120);  // a hang is a failure
+    alarm(600);  // a hang is a failure
     const std::string name = argc > 1 ? argv[1] : "";
     if (name == "own") return own(), 0;
     if (name == "barrier") return barrier(), 0;
