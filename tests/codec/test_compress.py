@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,27 @@ def test_restored_on_the_instruction_set_that_compressed(other: str) -> None:
         archived = packed(TEXT[:5000])
     assert archive.read(archived, "x").about["isa"] == other
     assert decompress(MODEL, archived, "x") == TEXT[:5000]
+
+
+def test_restoring_changes_no_other_threads_instruction_set() -> None:
+    """Threads restore archives of each instruction set, while this one goes on with its own."""
+    archives = {}
+    for name in available_isas():
+        with forced_isa(name):
+            archives[name] = packed(TEXT[:2000])
+    expected, text = packed(TEXT[:3000]), []
+    threads = [
+        threading.Thread(target=lambda data=data: text.append(decompress(MODEL, data, "x")))  # type: ignore[misc]
+        for data in archives.values()
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert isa() == available_isas()[-1]
+        assert packed(TEXT[:3000]) == expected
+    for thread in threads:
+        thread.join()
+    assert text == [TEXT[:2000]] * len(archives)
 
 
 def test_weights_follow_the_scores() -> None:
