@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from elman.train import loop
 from elman.train.config import Config
 from elman.train.folder import RunFolder
 from elman.train.run import train
@@ -24,6 +25,23 @@ def text_file(tmp_path: Path) -> Path:
     path = tmp_path / "verse.txt"
     path.write_text(VERSE * 20, encoding="utf-8")
     return path
+
+
+class Clock:
+    """In the place of the loop's own: every look at it takes a hundredth of a second, and nothing else does."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(loop, "perf_counter", found)
+    return found
 
 
 @pytest.fixture
