@@ -21,6 +21,7 @@ import elman.nn
 from tests.nn.layers import D, H, assert_same, gradients, tensors_of
 
 B = 3
+FEW = "; with fewer than some 32 sequences a step torch's own is faster"
 CELLS: dict[str, tuple[Any, Any, Callable[..., Any]]] = {
     "LSTMCell": (torch.nn.LSTMCell, elman.nn.LSTMCell, elman.nn.LSTM),
     "GRUCell": (torch.nn.GRUCell, elman.nn.GRUCell, elman.nn.GRU),
@@ -254,7 +255,7 @@ class TestAccelerated:
         theirs, _ = pair(kind)
         model = torch.nn.ModuleDict({"cell": copy.deepcopy(theirs)})
         report = elman.accelerate(model)
-        assert str(report) == f"cell: torch.nn.{kind} is elman.nn.{kind} now"
+        assert str(report) == f"cell: torch.nn.{kind} is elman.nn.{kind} now{FEW}"
         assert type(model["cell"]) is CELLS[kind][1]
         x = torch.randn(B, D)
         assert_same(model["cell"](x), theirs(x))
@@ -266,7 +267,7 @@ class TestAccelerated:
         with elman.accelerated() as said:
             cell, loaded = CELLS[kind][0](D, H), pickle.loads(data)
         assert type(cell) is type(loaded) is CELLS[kind][1]
-        assert said == [f"torch.nn.{kind} is elman.nn.{kind} now"] * 2
+        assert said == [f"torch.nn.{kind} is elman.nn.{kind} now{FEW}"] * 2
 
     def test_derived_cells(self, kind: str) -> None:
         class Doubled(CELLS[kind][0]):  # type: ignore[misc]

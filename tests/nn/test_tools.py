@@ -161,6 +161,18 @@ class TestFx:
         with pytest.raises(ConfigError, match=r"Recurrent: torch.fx would run its hooks twice; take them off before"):
             torch.fx.symbolic_trace(model)
 
+    def test_linear_cross_entropy_too(self) -> None:
+        class Loss(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.loss = elman.nn.LinearCrossEntropy(D, 7)
+
+            def forward(self, x: Tensor, targets: Tensor) -> Tensor:
+                return self.loss(x, targets)  # type: ignore[no-any-return]
+
+        model, x, targets = Loss(), torch.randn(B, D), torch.randint(0, 7, (B,))
+        assert torch.equal(torch.fx.symbolic_trace(model)(x, targets), model(x, targets))
+
     def test_what_would_run_twice_is_refused(self) -> None:
         class Doubled(torch.nn.GRU):
             def forward(self, input: Any, hx: Any = None) -> Any:

@@ -50,7 +50,7 @@ class OwnLayer(torch.nn.Module):
     """A layer of ours for which torch has no name."""
 
     ft_compute_sample_grad = Refused(
-        "opacus has no gradients by sample of a layer of several results; torch.func.vmap(torch.func.grad(…)) has"
+        "opacus has no gradients by sample of this layer; torch.func.vmap(torch.func.grad(…)) has"
     )
 
     def __prepare_scriptable__(self) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor
 from elman.errors import ConfigError, DtypeError, ShapeError
 from elman.nn._chunks import Loss, losses_and_gradients
 from elman.nn._memory import widened
+from elman.nn._standin import OwnLayer, is_traced, traced
 from elman.nn.batch import TOKENS
 from elman.nn.linear import Linear, product_path
 from elman.nn.paths.choice import Path, back_by_reference
@@ -61,7 +62,7 @@ def _value(loss: Loss, path: Path) -> Tensor:
     return losses_and_gradients(loss, None, [False] * 3)[0]  # type: ignore[no-any-return]
 
 
-class LinearCrossEntropy(torch.nn.Module):
+class LinearCrossEntropy(OwnLayer):
     """A linear layer with its cross-entropy: `loss(x, targets)`; `loss.linear(x)` gives the logits.
 
     Args:
@@ -83,6 +84,8 @@ class LinearCrossEntropy(torch.nn.Module):
 
     def forward(self, input: Tensor, targets: Tensor) -> Tensor:
         """The loss of input [..., in_features] against integer targets [...]."""
+        if is_traced(input):
+            return traced(self, input, targets)  # type: ignore[no-any-return]
         return linear_cross_entropy(
             input, self.linear.weight, self.linear.bias, targets, reduction=self.reduction,
             ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
