@@ -111,8 +111,9 @@ def layer(cell: Cell, d: int, h: int, dtype: torch.dtype = torch.float32, **opti
     if dtype is torch.bfloat16:
         dtype, options = torch.float32, {"precision": "bfloat16", **options}
     torch.manual_seed(1000 * d + h)
-    d = d if "D" in cell.graph.letters else h
     free = {letter: h // 2 + k for k, letter in enumerate(cell.graph.letters, 1) if letter not in "DH"}
+    if "D" not in cell.graph.letters:  # the input has the size that it has
+        d = {"1": 1, "H": h, **free}[cell.graph.inputs[0].size]
     return Recurrent(cell, d, h, sizes=free, dtype=dtype, **options)
 
 
