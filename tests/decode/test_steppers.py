@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.decode import CallableStepper, Fusion, ModelStepper, Options, Reason, Spelling, TableStepper, decode
+from elman.decode import (
+    CallableStepper,
+    Fusion,
+    ModelStepper,
+    Options,
+    Reason,
+    Spelling,
+    TableStepper,
+    decode,
+)
 from elman.decode.steppers import NoState
 from elman.errors import ConfigError, DataError, ShapeError
 from elman.runtime import Model

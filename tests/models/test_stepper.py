@@ -16,6 +16,7 @@ from elman.formats.heads import Softmax
 from elman.models import Network, OneHot, Stack, to_model_file
 from elman.models.stepper import TorchState, TorchStepper
 from elman.runtime import Model
+from tests.runtime.test_threads import at_once
 from tests.tolerances import assert_close
 
 VOCABULARY = Vocabulary.characters("abcde")
@@ -91,3 +92,14 @@ def test_states_of_any_structure() -> None:
 def test_refused(make: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("make", [language_model, Plain])
+def test_threads_share_a_torch_stepper(make: Any) -> None:
+    stepper = TorchStepper(make(), 5)
+
+    def work(seed: int) -> list[int]:
+        (result,) = decode(stepper, [[0, 3]], Options(strategy="sample", max_length=15, seed=seed))
+        return result.best.tokens.tolist()
+
+    assert at_once(work, range(16), threads=3) == [work(seed) for seed in range(16)]

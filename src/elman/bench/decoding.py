@@ -76,7 +76,7 @@ def prepare(case: Case, peers: Sequence[str]) -> Contest:
     """The same weights in torch.nn and as a saved model."""
     torch.manual_seed(0)
     module = CharacterModel(case.hidden_size)
-    decoder, beside = Decoder(module.as_model(), case), WAYS[case.cell].beside
+    decoder, beside = Decoder(module.as_model(case.threads), case), WAYS[case.cell].beside
     sides: Peers = {beside: lambda: decoder.beside(beside)}
     if case.cell == "greedy" and "torch" in peers:
         sides["torch"] = lambda: _loop(module, case)
@@ -100,7 +100,7 @@ class CharacterModel(torch.nn.Module):
         output, state = self.lstm(one_hot(tokens, len(CHARACTERS)).float()[None], state)
         return self.head(output[0]), state
 
-    def as_model(self) -> ModelStepper:
+    def as_model(self, threads: int) -> ModelStepper:
         """The same weights, stepped by the runtime."""
         graph, hidden = built_in.get("lstm").graph, self.lstm.hidden_size
         given = {name: parameter.detach().numpy() for name, parameter in self.named_parameters()}
@@ -112,7 +112,7 @@ class CharacterModel(torch.nn.Module):
         layers = tuple((LayerSpec(graph.hash, {"D": width, "H": hidden}),) for width in widths)
         head = Softmax(len(CHARACTERS))
         file = ModelFile({graph.hash: graph}, layers, Vocabulary.characters(CHARACTERS), head, tensors)
-        return ModelStepper(Model(file))
+        return ModelStepper(Model(file), threads)
 
 
 class Decoder:

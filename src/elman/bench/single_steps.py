@@ -80,7 +80,7 @@ def _runtime(weights: torch.nn.RNNBase, case: Case) -> Callable[[], Step]:
     model = Model(_model_file(weights, case.cell))
 
     def begin() -> Step:
-        stream = model.stream(case.batch)
+        stream = model.stream(case.batch, threads=case.threads)
         return lambda x: stream.step(x[0])
 
     return begin

@@ -5,9 +5,10 @@ from __future__ import annotations
 from elman.checks import whole
 from elman.kernels import default_threads
 
-# A step of fewer operations, about a tenth of a millisecond, runs on one thread. Between two steps other work comes, so
-# that a team would have to be woken for each; and beside other programs each waits until all of its cores are free.
-WORTH_A_TEAM = 2e7
+# A step of fewer operations runs on one thread. These take about a tenth of a millisecond where a batch shares the
+# weights, and a whole one where every weight comes from memory for a single sequence. Between two steps other work is
+# done, so that a team would have to be woken for each; beside other programs it waits until all its cores are free.
+WORTH_A_TEAM = 8e6
 
 
 class Team:
