@@ -191,6 +191,16 @@ def test_a_description_changed_behind_the_writer_s_back_is_refused(edit, words, 
         load(tmp_path / "model")
 
 
+def test_a_changed_weight_is_told(tmp_path):
+    path = tmp_path / "model"
+    save(path, stack([(cells.get("lstm"), False)]))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="its checksum is wrong"):
+        load(path)
+
+
 def test_weights_alone_are_no_model(tmp_path):
     safetensors.save(tmp_path / "weights", {"layers.0.W": np.zeros(3)})
     with pytest.raises(FormatError, match="no model's equations"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,29 @@ def test_the_equations_need_the_standard_library_alone(root, layer):
     assert files, f"src/elman/{layer} holds no Python"
     strangers = {f"{path.relative_to(root)}: {name}" for path in files for name in imports(path) if not allowed(name)}
     assert not strangers
+
+
+def test_only_the_command_line_writes_dashes(root):
+    """Messages of the library name settings (`learning_rate`); the one place that makes options of them is in cli."""
+    source = root / "src" / "elman"
+    found = []
+    for path in sorted(source.rglob("*.py")):
+        if path.relative_to(source).parts[0] != "cli":
+            constants = (n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant))
+            found += [
+                (path.name, text) for text in constants if isinstance(text, str) and re.search(r"\B--[a-z]", text)
+            ]
+    assert found == []
+
+
+@pytest.mark.parametrize("room", ["models", "train", "nn"])
+def test_rooms_below_the_tasks_know_none_by_name(root, room):
+    from elman.tasks import REGISTRY
+
+    for path in sorted((root / "src" / "elman" / room).rglob("*.py")):
+        assert not any(name.startswith("elman.tasks.") and name != "elman.tasks.task" for name in imports(path)), path
+        constants = {n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant)}
+        assert not constants & set(REGISTRY), path
 
 
 def allowed(name: str) -> bool:

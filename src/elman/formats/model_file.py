@@ -20,7 +20,7 @@ from elman.cells.sizes import check_sizes
 from elman.data.vocabulary import Vocabulary
 from elman.equations import EquationError, Graph
 from elman.errors import ConfigError, FormatError
-from elman.formats import heads, safetensors
+from elman.formats import heads, safetensors, sealed
 from elman.formats.atomic import atomic_write
 from elman.formats.heads import HeadSpec
 
@@ -111,16 +111,16 @@ def dumps(model: ModelFile, source: str = "the model") -> bytes:
         text = json.dumps(about)
     except (TypeError, ValueError) as error:
         raise FormatError(f"{source}: the model's extra must be plain JSON values: {error}") from None
-    return safetensors.dumps(model.tensors, {_KEY: text})
+    return sealed.dumps(model.tensors, {_KEY: text})
 
 
 def load(path: str | os.PathLike[str]) -> ModelFile:
     """Read a model file.
 
     Raises:
-        FormatError: not a model file, one of another version, or one whose parts do not fit one another.
+        FormatError: not a model file, a damaged one, one of another version, or one whose parts do not fit.
     """
-    tensors, metadata = safetensors.load(path)
+    tensors, metadata = sealed.loads(safetensors.read_bytes(path), str(path))
     if _KEY not in metadata:
         raise FormatError(
             f"{path}: holds no model's equations; a safetensors file of something else, or of weights alone?"

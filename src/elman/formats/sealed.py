@@ -14,27 +14,37 @@ from numpy.typing import ArrayLike
 from elman.errors import FormatError
 from elman.formats import safetensors
 
-_KEY = "elman.sha256"
-_MARK = f'"{_KEY}":"'.encode()
+KEY = "elman.sha256"
+_MARK = f'"{KEY}":"'.encode()
 _BLANK = b"0" * 64
 
 
 def dumps(tensors: Mapping[str, ArrayLike], metadata: Mapping[str, str]) -> bytes:
     """Give the bytes of a sealed file; see `elman.formats.safetensors.dumps`."""
-    data = bytearray(safetensors.dumps(tensors, {**metadata, _KEY: _BLANK.decode()}))
+    data = safetensors.dumps(tensors, {**metadata, KEY: _BLANK.decode()})
     begin = data.index(_MARK) + len(_MARK)
-    data[begin : begin + len(_BLANK)] = hashlib.sha256(data).hexdigest().encode()
-    return bytes(data)
+    return b"".join([data[:begin], _digest(data).encode(), memoryview(data)[begin + len(_BLANK) :]])
 
 
-def check(data: bytes, source: str) -> None:
-    """Raise FormatError unless the bytes are those that `dumps` gave."""
-    begin = data.find(_MARK) + len(_MARK)
-    if begin < len(_MARK):
-        raise FormatError(f"{source}: has no checksum; cut short, damaged, or a file of something else")
-    end = begin + len(_BLANK)
+def loads(data: bytes, source: str) -> tuple[safetensors.Tensors, dict[str, str]]:
+    """Read a file, and check its seal where it has one; see `elman.formats.safetensors.loads`.
+
+    Returns:
+        the tensors, and the metadata with `KEY` in it where there was a seal.
+
+    Raises:
+        FormatError: the bytes are not those that `dumps` gave, or no safetensors file.
+    """
+    tensors, metadata = safetensors.loads(data, source)
+    if KEY in metadata and metadata[KEY] != _digest(data):
+        raise FormatError(f"{source}: its checksum is wrong: the file was damaged or changed")
+    return tensors, metadata
+
+
+def _digest(data: bytes) -> str:
+    """SHA-256 of a sealed file, hexadecimal."""
+    begin = data.index(_MARK) + len(_MARK)
     digest = hashlib.sha256(data[:begin])
     digest.update(_BLANK)
-    digest.update(memoryview(data)[end:])
-    if digest.hexdigest().encode() != data[begin:end]:
-        raise FormatError(f"{source}: its checksum is wrong: the file was damaged or changed")
+    digest.update(memoryview(data)[begin + len(_BLANK) :])
+    return digest.hexdigest()
