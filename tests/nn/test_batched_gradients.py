@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.functional import hessian, jacobian
 from torch.func import grad, jacfwd, jacrev, vmap
+from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
 from torch.nn.utils.rnn import pack_sequence
 
 import elman.nn
@@ -141,3 +142,19 @@ def test_gradients_of_each_example(kind: Any) -> None:
         value = loss(dict(layer.named_parameters()), examples[k], targets[k])
         expected = torch.autograd.grad(value, list(layer.parameters()))
         assert_same([found[name][k] for name in weights], expected)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, torch.nn.Linear])
+def test_torchs_own_gradients_of_each_example(kind: Any) -> None:
+    """`call_for_per_sample_grads` puts weights of its own type in; what torch's layers do with them, ours do."""
+    found = []
+    x = torch.randn(K, T, D, dtype=torch.float64)
+    options = {} if kind is torch.nn.Linear else {"batch_first": True}
+    theirs = kind(D, H, **options).double()
+    ours = getattr(elman.nn, kind.__name__)(D, H, **options).double()
+    ours.load_state_dict(theirs.state_dict())
+    for layer in (theirs, ours):
+        output = call_for_per_sample_grads(layer)(x)
+        (output if isinstance(output, Tensor) else output[0]).square().sum().backward()
+        found.append([parameter.grad_sample for parameter in layer.parameters()])
+    assert_same(found[1], found[0])

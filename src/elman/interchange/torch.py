@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ def torch_layout(mode: str, projected: bool = False) -> TorchLayout:
     return _PROJECTED if projected else _BY_MODE[mode]
 
 
+@cache
 def names(bias: bool = True, projected: bool = False) -> tuple[str, ...]:
     """Torch's parameters of one direction of a layer, in torch's order, without the suffix."""
     return "weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if bias else ()), *(("weight_hr",) if projected else ())
@@ -82,26 +84,24 @@ def to_cell(layout: TorchLayout, given: Mapping[str, Any], hidden_size: int, arr
     """The cell's tensors in their order, from torch's by name without suffix; biases that are not there are zero."""
     found = {}
     for name, shares in layout.tensors.items():
-        parts = [(share, given[share.name]) for share in shares if share.name in given]
-        if parts:
-            found[name] = _sum(parts, hidden_size, arrays)
-        else:
+        total = None
+        for share in shares:
+            value = given.get(share.name)
+            if value is not None:
+                total = _add(total, value, share, hidden_size, arrays)
+        if total is None:
             gates = (shares[0].last or layout.gates) - shares[0].first
-            found[name] = arrays.zeros(given["weight_ih"], gates * hidden_size)
+            total = arrays.zeros(given["weight_ih"], gates * hidden_size)
+        found[name] = total
     return found
 
 
-def _sum(parts: list[tuple[Share, Any]], hidden_size: int, arrays: Arrays) -> Any:
-    """The first share, which is the longest, and the others added to its first rows."""
-    sliced = [
-        value if share.last is None else value[share.first * hidden_size : share.last * hidden_size]
-        for share, value in parts
-    ]
-    total, *others = sliced
-    for part in others:
-        missing = len(total) - len(part)
-        total = total + (arrays.widen(part, missing) if missing else part)
-    return total
+def _add(total: Any, value: Any, share: Share, hidden_size: int, arrays: Arrays) -> Any:
+    """The total and a share of a value, which adds to the total's first rows; the first share is the longest."""
+    part = value if share.last is None else value[share.first * hidden_size : share.last * hidden_size]
+    if total is None:
+        return part
+    return total + (part if share.last is None else arrays.widen(part, len(total) - len(part)))
 
 
 def from_cell(layout: TorchLayout, tensors: Mapping[str, Any], hidden_size: int) -> dict[str, Any]:

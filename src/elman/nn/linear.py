@@ -45,9 +45,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: [V, D].
         bias: [V], or none.
     """
-    fits = input.dim() >= 1 and weight.dim() == 2 and input.shape[-1] == weight.shape[1]
-    fits = fits and (bias is None or bias.shape == weight.shape[:1])  # torch says in its own words what does not
-    if not fits or linear_path(input, weight, bias).name != "fused":
+    if linear_path(input, weight, bias).name != "fused" or not _fit(input, weight, bias):
         return torch.nn.functional.linear(input, weight, bias)
     rows = input.reshape(-1, input.shape[-1])
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (input, weight, bias)):
@@ -55,6 +53,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     else:
         output = _forward(rows, weight, bias, True)
     return output.reshape(*input.shape[:-1], weight.shape[0])  # type: ignore[no-any-return]
+
+
+def _fit(input: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether shapes fit together; where they do not, torch says so in its own words."""
+    fits = input.dim() >= 1 and weight.dim() == 2 and input.shape[-1] == weight.shape[1]
+    return fits and (bias is None or bias.shape == weight.shape[:1])
 
 
 def linear_path(input: Tensor, weight: Tensor, bias: Tensor | None) -> Path:

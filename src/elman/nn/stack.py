@@ -62,13 +62,18 @@ def run_stack(
             outputs.append(output)
             finals.append([batch.unsort(state) for state in final])
         values = (outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1), *values[1:])
+    output = values[0] if path.output is None else values[0].to(path.output)
+    return output, _stacked(finals, path)
+
+
+def _stacked(finals: Sequence[Sequence[Tensor]], path: Path) -> list[Tensor]:
+    """Of the states of each direction, [B, size], those of all, in the path's element types."""
     if len(finals) == 1:
         states = [state.unsqueeze(0) for state in finals[0]]
     else:
         states = [torch.stack(rows) for rows in zip(*finals, strict=True)]
-    output = values[0] if path.output is None else values[0].to(path.output)
     last = len(path.states) - 1
-    return output, [state.to(path.states[min(k, last)]) for k, state in enumerate(states)] if path.states else states
+    return [state.to(path.states[min(k, last)]) for k, state in enumerate(states)] if path.states else states
 
 
 def _dropped(rows: Tensor, dropout: float, batch: Batch) -> Tensor:

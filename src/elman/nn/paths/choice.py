@@ -55,14 +55,15 @@ def choose_path(tensors: Iterable[Tensor | None], precision: str | None = None, 
     if reason:
         return Path("reference", reason)
     present = [tensor for tensor in tensors if tensor is not None]
+    if not torch.compiler.is_compiling():  # where every tensor is a stand-in
+        for tensor in present:
+            if type(tensor) is not Tensor and type(tensor) is not torch.nn.Parameter:
+                return Path("reference", f"a tensor is a {type(tensor).__name__}")
     dtype, autocast = present[0].dtype, torch.is_autocast_enabled("cpu")
-    compiling = torch.compiler.is_compiling()  # where every tensor is a stand-in
     for tensor in present:
         typed = tensor.dtype in _CAST if autocast else tensor.dtype is dtype
         if not tensor.is_cpu or not typed or tensor.layout is not torch.strided:
             return Path("reference", _mismatch(present))
-        if type(tensor) is not Tensor and type(tensor) is not torch.nn.Parameter and not compiling:
-            return Path("reference", f"a tensor is a {type(tensor).__name__}")
     if autocast:
         return AUTOCAST
     if precision and dtype is torch.float32:
