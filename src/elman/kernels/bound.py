@@ -53,9 +53,10 @@ class BoundKernel:
         """
         views = self._views(weights)
         fingerprint = self._kernel.fingerprint(views)
-        if self not in held or held[self][0] != fingerprint:
-            held[self] = fingerprint, self._kernel.pack(views, threads)
-        return self._packed(held[self][1], weights)
+        known = held.get(self)  # looked up once: another thread may put others there
+        if known is None or known[0] != fingerprint:
+            known = held[self] = fingerprint, self._kernel.pack(views, threads)
+        return self._packed(known[1], weights)
 
     def _views(self, weights: Mapping[str, Weight]) -> list[Weight]:
         return [_view(matrix, weights) for matrix in self._matrices]

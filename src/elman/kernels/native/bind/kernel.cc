@@ -29,6 +29,17 @@ private:
     std::vector<std::vector<T>> rows_;
 };
 
+// What a run is given.
+struct Given {
+    const Panels& panels;
+    const Places& places;  // of the vectors, then of the other arrays that lie in the caller's memory, both in the program's order
+    const States &recurrents, &befores;
+    const PlanView* plan;
+    int64_t steps;
+    bool backward;
+    int threads;
+};
+
 class Kernel {
 public:
     Kernel(const IsaTable& isa, const std::vector<int64_t>& code, const std::vector<double>& values, const std::vector<std::string>& names,
@@ -50,15 +61,14 @@ public:
         return is_double() ? fingerprint_as<double>(weights) : fingerprint_as<float>(weights);
     }
 
-    // places: of the vectors, then of the other arrays that lie in the caller's memory, both in the program's order
     void run(const Panels& panels, const Places& places, const States& recurrents, const States& befores, const PlanView* plan,
              int64_t steps, bool backward, int threads) const {
         check_threads(threads);
         require(steps >= 0 && steps <= std::numeric_limits<int32_t>::max(), "run: steps must be 0 or more, in 32 bits");
         require(!plan || plan->plan().steps == steps, "run: the plan has another number of steps");
         require(plan || !bound_.has_steps, "run: a program that goes from step to step needs a plan");
-        is_double() ? run_as<double>(f64_, panels, places, recurrents, befores, plan, steps, backward, threads)
-                    : run_as<float>(f32_, panels, places, recurrents, befores, plan, steps, backward, threads);
+        const Given given{panels, places, recurrents, befores, plan, steps, backward, threads};
+        is_double() ? run_as<double>(f64_, given) : run_as<float>(f32_, given);
     }
 
 private:
@@ -125,18 +135,18 @@ private:
     }
 
     template <class T>
-    void run_as(const AllStarts<T>& starts, const Panels& panels, const Places& places, const States& recurrents, const States& befores,
-                const PlanView* plan, int64_t steps, bool backward, int threads) const {
-        require(panels.fit<T>(bound_), "run: these panels were packed for another program");
-        const auto bound = bindings<T>(places, steps > 0);
-        const auto moving = states_of<T>(recurrents, bound_.recurrent_sizes, starts.recurrents);
-        const auto states = states_of<T>(befores, bound_.before_sizes, starts.befores);
+    void run_as(const AllStarts<T>& starts, const Given& given) const {
+        require(given.panels.fit<T>(bound_), "run: these panels were packed for another program");
+        const auto bound = bindings<T>(given.places, given.steps > 0);
+        const auto moving = states_of<T>(given.recurrents, bound_.recurrent_sizes, starts.recurrents);
+        const auto states = states_of<T>(given.befores, bound_.before_sizes, starts.befores);
         for (const Recurrent<T>& state : states)
-            require(state.sequence || !plan->walks(), "run: a derivative needs the steps of each forward state");
-        const Run<T> task{&bound_.program, bound.data(), moving.data(), states.data(), panels.panels(), plan ? &plan->plan() : nullptr,
-                          steps, backward, workspace, nullptr};
+            require(state.sequence || !given.plan->walks(), "run: a derivative needs the steps of each forward state");
+        const Plan* plan = given.plan ? &given.plan->plan() : nullptr;
+        const Run<T> task{&bound_.program, bound.data(),  moving.data(),  states.data(), given.panels.panels(), plan,
+                          given.steps,     given.backward, workspace, nullptr};
         nb::gil_scoped_release release;
-        walk(task, team_for(bound_.operations() * static_cast<double>(steps), threads));
+        walk(task, team_for(bound_.operations() * static_cast<double>(given.steps), given.threads));
     }
 
     template <class T>
