@@ -11,10 +11,39 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from elman import abs, cell, cells, exp, layer_norm, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where
+from elman import (
+    abs,
+    block_diagonal,
+    cell,
+    cells,
+    cos,
+    dot,
+    exp,
+    floor,
+    layer_norm,
+    log,
+    maximum,
+    mean,
+    minimum,
+    mod,
+    relu,
+    round,
+    shift,
+    sigmoid,
+    sin,
+    softmax,
+    softplus,
+    sqrt,
+    step,
+    straight_through,
+    tanh,
+    where,
+)  # fmt: skip
 from elman.equations import Cell
 from elman.kernels import poisoned
 from elman.nn import Path, Recurrent
+
+HIPPO = [[-1.0, 0.5, -0.25], [-1.5, -0.5, 0.5], [-1.0, -1.0, -0.25]]
 
 Tensors = dict[str, Tensor]
 Result = tuple[Any, Tensors]  # the output, in the form of the input, and the final states by name
@@ -93,7 +122,29 @@ def every_operation(x, h, W, u, v, b):
     return h
 
 
-OWN = (user_layer_norm_lstm, stages, readout, warm, scalars, delay, smoothing, every_operation)
+@cell(states="h", parameters="W.down:R U.down:R V.in_:K zeta:1 nu:1")
+def low_rank(x, h, W, U, V, b, zeta, nu):
+    """Matrices of rank R, a bottleneck of K units, and two scalars that are learned."""
+    z = sigmoid(W.up @ (W.down @ x) + U.up @ (U.down @ h) + b.z)
+    n = tanh(V.out @ relu(V.in_ @ x + V.back @ h + b.k) + b.n)
+    return (zeta * (1 - z) + nu) * n + z * h
+
+
+@cell(states="h m:M", parameters="U:H,S", constants={"A": HIPPO, "B": [[1.0], [-1.0], [1.0]], "p": [1.0, 0.5, 0.25]})
+def of_all_units(x, h, m, A, B, p, W, U, V, e):
+    """Heads, constant arrays, and every operation that takes all units or a number apart."""
+    u = e @ x + mean(h)
+    m = 0.5 * (A @ m) + B @ u + p * sin(m)
+    a = W.a @ x + block_diagonal(U.a) @ h + W.m @ m
+    n = tanh(shift(a, 1) - a + dot(a, h) / (1 + dot(h, h))) + 0.1 * mod(a, 0.75) + 0.1 * floor(3 * a) * cos(a)
+    s = straight_through(step(a), sigmoid(a)) * softmax(V @ n) + 0.1 * round(2 * a)
+    h = 0.5 * shift(h, -2) + s + where(n > 0, n, exp(n) - 1) * (block_diagonal(U.b).T @ h)
+    return h, m
+
+
+OWN = (
+    user_layer_norm_lstm, stages, readout, warm, scalars, delay, smoothing, every_operation, low_rank, of_all_units,
+)  # fmt: skip
 CELLS: Mapping[str, Cell] = {**cells.REGISTRY, **{c.name: c for c in OWN}}
 
 # (D, H, T, B): each of the sizes around the widths of vectors and tiles on either side, one step and several, one lane
@@ -111,7 +162,9 @@ def layer(cell: Cell, d: int, h: int, dtype: torch.dtype = torch.float32, **opti
     if dtype is torch.bfloat16:
         dtype, options = torch.float32, {"precision": "bfloat16", **options}
     torch.manual_seed(1000 * d + h)
-    free = {letter: h // 2 + k for k, letter in enumerate(cell.graph.letters, 1) if letter not in "DH"}
+    given = {"D", "H", *cell.graph.fixed}
+    free = {letter: h // 2 + k for k, letter in enumerate(cell.graph.letters, 1) if letter not in given}
+    free |= {"S": next(s for s in (7, 5, 3, 2, 1) if h % s == 0)} if "S" in free else {}  # of heads, which divide H
     if "D" not in cell.graph.letters:  # the input has the size that it has
         d = {"1": 1, "H": h, **free}[cell.graph.inputs[0].size]
     return Recurrent(cell, d, h, sizes=free, dtype=dtype, **options)

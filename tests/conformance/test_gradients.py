@@ -276,6 +276,7 @@ def test_one_result_at_a_time(cell):
 
 
 def test_finite_differences(cell):
+    skip_past_values(cell)
     recurrent = layer(cell, 2, 3, torch.float64)
     inputs, state = draw_inputs(recurrent, 3, 2), draw_state(recurrent, 2)
     assert_differences(recurrent, inputs, state, call)
@@ -283,6 +284,7 @@ def test_finite_differences(cell):
 
 @pytest.mark.slow
 def test_finite_differences_of_ragged_and_reverse(cell):
+    skip_past_values(cell)
     recurrent = layer(cell, 1, 2, torch.float64, bidirectional=True)
     inputs, state = draw_inputs(recurrent, 2, 3), draw_state(recurrent, 3)
 
@@ -291,6 +293,11 @@ def test_finite_differences_of_ragged_and_reverse(cell):
         return output.values, after
 
     assert_differences(recurrent, inputs, state, compute)
+
+
+def skip_past_values(cell):
+    if any(node.op == "straight_through" for node in cell.graph.nodes):
+        pytest.skip("its gradient goes past its values, so that no differences of values show it")
 
 
 def assert_differences(recurrent, inputs, state, compute):

@@ -7,6 +7,7 @@ elements ascending, then the code, sums complete when the phase ends. Registers 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,14 @@ class _Phase:
     def execute(self, instruction: Instruction, registers: Any, units: slice) -> None:
         args = [self.operand(arg, registers, units) for arg in instruction.args]
         target = instruction.target
+        if instruction.op == "shift":
+            row, by = (self.rows[memory(arg)] for arg in instruction.args)
+            args = [np.roll(row, int(by[0, 0]), -1)[:, units]]
+            instruction = replace(instruction, op="copy")
         if instruction.op == "sum":
             self.sums[memory(target)] = self.sums.get(memory(target), 0.0) + args[0].sum(-1)
+        elif instruction.op == "largest":
+            self.sums[memory(target)] = np.maximum(self.sums.get(memory(target), -np.inf), args[0].max(-1))
         elif target < 0:
             self.rows[memory(target)][:, units] = OPERATIONS[instruction.op].evaluate(np, *args)
         else:

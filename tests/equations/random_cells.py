@@ -23,21 +23,38 @@ Choose = Callable[[Sequence[Any]], Any]
 UNARY = (
     "-{0}", "sigmoid({0})", "tanh({0})", "relu({0})", "softplus({0})", "abs({0})", "exp(tanh({0}))",
     "log(1.5 + abs({0}))", "sqrt(0.5 + {0} * {0})", "exp(-softplus({0}))",
+    "sin({0})", "floor(0.37 + {0})", "round(0.13 + {0})",
 )  # fmt: skip
 BINARY = (
-    "{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} / (1 + {1} * {1})", "minimum({0}, {1})", "maximum({0}, {1})",
-    "where({0} > {1}, {0}, {1})", "where({0} <= 0.25, {1}, 0.5)", "({0} < {1}) * {0}", "({0} >= {1}) - {1}",
+    "{0} + {1}",
+    "{0} - {1}",
+    "{0} * {1}",
+    "{0} / (1 + {1} * {1})",
+    "minimum({0}, {1})",
+    "maximum({0}, {1})",
+    "where({0} > {1}, {0}, {1})",
+    "where({0} <= 0.25, {1}, 0.5)",
+    "({0} < {1}) * {0}",
+    "({0} >= {1}) - {1}",
+    "mod(0.41 + {0}, 1.5 + tanh({0} - {1}))",
+    "straight_through(step({0} - 0.21), sigmoid({0} + {1}))",
+    "where({0} > 0.5, log({0}), {1})",
+    "where({0} < {1}, {0}, sqrt(0.3 + {0} - {1}))",
+)
+# Of all units of a vector.
+UNITS = (
+    "softmax({0})", "shift({0}, 1)", "shift({0}, -3)", "({0} - mean({0}))", "(sum({0}) * {1})", "dot({0}, {1})",
 )  # fmt: skip
 # Of the functions that need no care: every other one of the table.
 UNARY += tuple(
     f"{row.name}({{0}})"
     for row in OPERATIONS.values()
-    if row.written and row.arity == 1 and row.name in NAMES and f"{row.name}(" not in " ".join(UNARY)
+    if row.written and row.arity == 1 and not row.mixes and row.name in NAMES and f"{row.name}(" not in " ".join(UNARY)
 )
 BINARY += tuple(
     f"{row.name}({{0}}, {{1}})"
     for row in OPERATIONS.values()
-    if row.written and row.arity == 2 and row.name in NAMES and f"{row.name}(" not in " ".join(BINARY)
+    if row.written and row.arity == 2 and not row.mixes and row.name in NAMES and f"{row.name}(" not in " ".join(BINARY)
 )
 
 
@@ -97,7 +114,7 @@ class _Author:
         if not depth:
             return self.name(size)
         kinds = ["name", "unary", "binary", "binary"]
-        kinds += [] if size == "1" else ["product", "product", "gate", "gate", "norm", "still"]
+        kinds += [] if size == "1" else ["product", "product", "gate", "gate", "norm", "still", "units"]
         return str(getattr(self, self.choose(kinds))(size, depth - 1))
 
     def name(self, size: str, _: int = 0) -> str:
@@ -139,6 +156,11 @@ class _Author:
         vectors = ", ".join(self.expression(letter, depth) for letter in sizes)
         place = f"[{self.choose([k for k, letter in enumerate(sizes) if letter == size])}]" if len(sizes) > 1 else ""
         return f"layer_norm({vectors}, eps={self.choose(('0.1', '0.5'))}){place}"
+
+    def units(self, size: str, depth: int) -> str:
+        """What all units of a vector make, with an expression of its size."""
+        made = self.choose(UNITS).format(self.expression(size, depth), self.expression(size, 0))
+        return f"({self.expression(size, depth)} + {made})"
 
     def still(self, size: str, depth: int) -> str:
         """What parameters alone make, with something that moves."""

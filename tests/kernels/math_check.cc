@@ -14,7 +14,7 @@
 #include <limits>
 
 #include "host/fpenv.h"
-#include "isa/math.h"
+#include "isa/periodic.h"
 
 namespace {
 
@@ -48,6 +48,10 @@ ON_VECTOR(sigmoid)
 ON_VECTOR(softplus)
 ON_VECTOR(sqrt)
 ON_VECTOR(abs)
+ON_VECTOR(sin)
+ON_VECTOR(cos)
+ON_VECTOR(floor)
+ON_VECTOR(round)
 
 template <class T>
 const Function<T> functions[] = {
@@ -58,6 +62,10 @@ const Function<T> functions[] = {
     {"softplus", run_softplus<T>, exact_softplus<long double>, exact_softplus<double>},
     {"sqrt", run_sqrt<T>, std::sqrt, std::sqrt},
     {"abs", run_abs<T>, std::fabs, std::fabs},
+    {"sin", run_sin<T>, std::sin, std::sin},
+    {"cos", run_cos<T>, std::cos, std::cos},
+    {"floor", run_floor<T>, std::floor, std::floor},
+    {"round", run_round<T>, std::nearbyint, std::nearbyint},
 };
 
 template <class T>

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from collections.abc import Callable
 from platform import machine
 
 import pytest
 
-MOST_ULP = {"exp": 1.25, "log": 2.25, "tanh": 3.0, "sigmoid": 3.0, "softplus": 3.0, "sqrt": 0.5, "abs": 0.0}
+MOST_ULP = {"exp": 1.25, "log": 2.25, "tanh": 3.0, "sigmoid": 3.0, "softplus": 3.0, "sqrt": 0.5, "abs": 0.0,
+            "sin": 2.0, "cos": 2.0, "floor": 0.0, "round": 0.0}  # fmt: skip
 # What CMakeLists.txt compiles for this kind of machine; one that the machine at hand does not run is skipped.
 X86 = ["generic", "avx2", "avx512", "avx512_bf16"]
 COMPILED = {"x86_64": X86, "aarch64": ["neon"], "arm64": ["neon"]}.get(machine(), ["generic"])
@@ -66,7 +68,21 @@ def exact(name: str, x: float) -> float:
         case "sqrt":
             return math.nan if x < 0 else math.sqrt(x)
         case _:
-            return {"tanh": math.tanh, "abs": abs}[name](x)
+            return PLAIN[name](x)
+
+
+def _periodic(function: Callable[[float], float]) -> Callable[[float], float]:
+    return lambda x: math.nan if math.isinf(x) else function(x)
+
+
+def _whole(function: Callable[[float], int]) -> Callable[[float], float]:
+    return lambda x: x if math.isinf(x) else math.copysign(float(function(x)), x)
+
+
+PLAIN: dict[str, Callable[[float], float]] = {
+    "tanh": math.tanh, "abs": abs, "sin": _periodic(math.sin), "cos": _periodic(math.cos), "floor": _whole(math.floor),
+    "round": _whole(round),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["float", "double"])

@@ -10,7 +10,7 @@ from elman.emit.phase import Array, Instruction, Link, Matrix, Phase, Role, memo
 from elman.emit.program import Program
 from elman.emit.schedule import Key, Schedule
 from elman.equations.graph import SCALAR, Node
-from elman.equations.graph.operations import OPERATIONS
+from elman.equations.graph.operations import OPERATIONS, reduces
 from elman.equations.passes.sums import source_rank
 
 Number = float | tuple[str, ...]
@@ -86,9 +86,9 @@ class _Compiler:
         return Program(tuple(self.places), tuple(self.matrices), phases)
 
     def _storable(self, index: int, array: Array) -> int:
-        """The node to store: a copy of what lies in memory, and of a sum, which goes to one place only."""
+        """The node to store: a copy of what lies in memory, and of a reduction, which goes to one place only."""
         op = self.nodes[index].op
-        taken = op == "sum" and (index in self.stores or array.role is Role.SUMMED)
+        taken = reduces(op) and (index in self.stores or array.role is Role.SUMMED)
         if taken or index in self.leaves or op in ("constant", "count"):
             self.nodes.append(Node("copy", (index,), size=array.size))
             return len(self.nodes) - 1
@@ -115,11 +115,11 @@ class _Compiler:
                 self._give_home(source, again=False)
             for arg in self.schedule.read(index):
                 if not self.schedule.is_leaf(arg) and self._is_apart(arg, index):
-                    self._give_home(arg, again=True)
+                    self._give_home(arg, again=self.nodes[index].op != "shift")  # which takes a row of memory
 
     def _is_apart(self, arg: int, index: int) -> bool:
         """Whether a node's operand comes from another phase."""
-        return self.nodes[arg].op == "sum" or self.schedule.key(arg) != self.schedule.key(index)
+        return reduces(self.nodes[arg].op) or self.schedule.key(arg) != self.schedule.key(index)
 
     def _give_home(self, index: int, again: bool) -> None:
         """Keep a value for later phases; with `again`, what is made as cheaply as loaded is made again instead."""
@@ -205,8 +205,8 @@ class _Compiler:
         node, chain = self.nodes[index], self.schedule.chains.get(index)
         args = tuple(self._operand(draft, arg) for arg in self.schedule.read(index))
         homes = self._stored(index)
-        if node.op == "sum":
-            draft.code.append(Instruction("sum", memory(self.homes[index]), args))
+        if reduces(node.op):
+            draft.code.append(Instruction(node.op, memory(self.homes[index]), args))
         elif chain:
             for (sign, _), arg in zip(chain.rest, args, strict=True):
                 register = draft.registers[index]
@@ -234,7 +234,7 @@ class _Compiler:
 
     def _stored(self, index: int) -> list[Array]:
         """Where a value is stored when it is made: its home, which may be scratch, and wherever it is asked for."""
-        if self.nodes[index].op == "sum":
+        if reduces(self.nodes[index].op):
             return []
         homes = [self.places[self.homes[index]]] if index in self.homes else []
         return sorted(dict.fromkeys(homes + self.stores.get(index, [])), key=lambda array: array.role is Role.SUMMED)

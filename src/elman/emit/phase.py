@@ -77,7 +77,8 @@ def memory(array: int) -> int:
 class Instruction:
     """One vector operation: target = op(args), operands of both kinds; an array of size "1" stands for all units.
 
-    The target of a "sum" is an array of size "1", which holds the sum when the phase ends.
+    The target of a reduction ("sum", "largest") is an array of size "1", which holds it when the phase ends. A "shift"
+    takes a row of memory that is complete before the phase, and a constant.
     """
 
     op: str

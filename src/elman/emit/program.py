@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from elman.emit.phase import Array, Instruction, Matrix, Phase, Role, memory
 from elman.equations.graph import SCALAR
-from elman.equations.graph.operations import OPERANDS
+from elman.equations.graph.operations import OPERANDS, reduces
 from elman.errors import KernelError
 
 _READ_ONLY = {Role.INPUT, Role.VECTOR, Role.BEFORE, Role.AFTER, Role.CARRY, Role.CONSTANT}
@@ -63,6 +63,8 @@ class _Rules:
         for instruction in self.phase.code:
             for arg in self._operands(instruction):
                 self._check_read(arg, instruction)
+            if instruction.op == "shift":
+                self._check_shift(instruction)
             if instruction.target >= 0:
                 self._check_register(instruction)
             else:
@@ -125,14 +127,21 @@ class _Rules:
         if index in self.sums or index not in self.ready | self.written:
             self._refuse(f"{array} is read before it is {'complete' if index in self.sums else 'written'}")
 
+    def _check_shift(self, instruction: Instruction) -> None:
+        row, by = instruction.args
+        if row >= 0 or memory(row) not in self.ready or self._array(memory(row)).size != self.phase.size:
+            self._refuse("a shift takes a row that an earlier phase has written")
+        if by >= 0 or self._array(memory(by)).role is not Role.CONSTANT:
+            self._refuse("a shift is by a constant")
+
     def _check_register(self, instruction: Instruction) -> None:
-        if instruction.op == "sum" or instruction.target >= self.phase.registers:
+        if reduces(instruction.op) or instruction.target >= self.phase.registers:
             self._refuse(f"register {instruction.target} of {self.phase.registers} is no place for a {instruction.op}")
         self.registers.add(instruction.target)
 
     def _check_write(self, instruction: Instruction) -> None:
         index, array = memory(instruction.target), self._array(memory(instruction.target))
-        is_sum = instruction.op == "sum"
+        is_sum = reduces(instruction.op)
         if array.size != (SCALAR if is_sum else self.phase.size):
             self._refuse(f"{array} is too small or too large for a {instruction.op}")
         if array.role in _READ_ONLY:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from elman.equations.graph import LEAVES, SCALAR, Node
-from elman.equations.graph.operations import read_args
+from elman.equations.graph.operations import read_args, reduces
 from elman.equations.passes.sums import sums_of_products
 
 _ROW = 64  # a row counts as so many scalars
@@ -47,7 +47,7 @@ def _least_cut(nodes: Sequence[Node], read: Collection[int], there: Collection[i
     while stack:
         n = stack.pop()
         network.join((n, "in"), (n, "out"), 1 if nodes[n].size == SCALAR else _ROW)
-        if nodes[n].op == "sum" or made[n]:
+        if reduces(nodes[n].op) or made[n]:
             network.join("begin", (n, "in"), _NEVER)
             continue
         for arg in set(nodes[n].args) - set(there):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from elman.equations.graph import PRODUCTS, SCALAR, Node
-from elman.equations.graph.operations import read_args
+from elman.equations.graph.operations import read_args, reduces
 from elman.equations.passes.sums import Sums, Term, count_uses, source_rank
 
 Key = tuple[int, str]  # level and size of a phase
@@ -54,7 +54,7 @@ class Schedule:
         return () if chain is None else tuple(self.nodes[product].args[0] for product in chain.products)
 
     def key(self, index: int) -> Key:
-        """The phase of a node; a sum runs over the units that it adds up."""
+        """The phase of a node; a reduction runs over the units that it takes."""
         return self._level[index], self._units(index)
 
     def phases(self) -> list[tuple[Key, list[int]]]:
@@ -67,7 +67,7 @@ class Schedule:
 
     def _units(self, index: int) -> str:
         node = self.nodes[index]
-        return self.nodes[node.args[0]].size if node.op == "sum" else node.size
+        return self.nodes[node.args[0]].size if reduces(node.op) else node.size
 
     def _reach(self) -> list[int]:
         """The nodes that are needed, chains recognised on the way: what lies inside one is not computed by itself."""
@@ -121,11 +121,11 @@ class Schedule:
         return sign > 0 and self.nodes[index].op == "vector" and self.nodes[index].size == size
 
     def _first_level(self, index: int) -> int:
-        """The first phase in which a node can be made: behind its chain's sources, behind sums and other sizes."""
+        """The first phase in which a node can be made: behind its sources, reductions, shifted rows, other sizes."""
         levels = [0]
         levels += [self._level[source] + 1 for source in self.sources(index) if not self.is_leaf(source)]
         for arg in self.read(index):
             if not self.is_leaf(arg):
-                apart = self.nodes[arg].op == "sum" or self.nodes[arg].size != self._units(index)
-                levels.append(self._level[arg] + apart)
+                apart = reduces(self.nodes[arg].op) or self.nodes[arg].size != self._units(index)
+                levels.append(self._level[arg] + (apart or self.nodes[index].op == "shift"))
         return max(levels)

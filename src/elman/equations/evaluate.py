@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
+from elman.equations.choices import Shown, cut, find_shown
 from elman.equations.graph import SCALAR, Graph, Node
-from elman.equations.graph.operations import OPERATIONS, Array, Namespace
+from elman.equations.graph.operations import OPERATIONS, Array, Namespace, still
 from elman.equations.passes.lower import Lowered
 
 
@@ -24,17 +25,20 @@ def run_nodes(
     xp: Namespace,
     leaves: Mapping[tuple[str, str], Array],
     sizes: Mapping[str, int] | None = None,
+    shown: Sequence[Shown] | None = None,
 ) -> list[Array]:
     """The value of every node.
 
     `leaves` maps (op, name) to arrays, a vector first; matrices stand under ("matrix", name). `sizes` gives the size
-    letters' numbers, which a lowered graph may count. Vectors are arrays [..., size], scalars [..., 1]; matrices [rows,
-    columns].
+    letters' numbers, which a lowered graph may count; `shown` which elements send gradients back. Vectors are arrays
+    [..., size], scalars [..., 1]; matrices [rows, columns].
     """
     like = next(iter(leaves.values()))[..., :1]
     values: list[Array] = []
-    for node in nodes:
+    for index, node in enumerate(nodes):
         args = [values[arg] for arg in node.args]
+        if shown is not None:
+            args = cut(xp, node, args, shown[index])
         if node.op == "constant":
             values.append(xp.full_like(like, node.value))
         elif node.op == "count":
@@ -44,11 +48,27 @@ def run_nodes(
             values.append(xp.matmul(args[0], matrix.T if node.op == "product" else matrix))
         elif node.op == "layer_norm":
             values.append(_layer_norm(xp, args, *cast(tuple[int, float], node.value)))
+        elif node.op == "shift":  # by a number that no trace may turn into an array
+            values.append(xp.roll(args[0], int(cast(float, nodes[node.args[1]].value)), -1))
         elif node.op in OPERATIONS:
             values.append(OPERATIONS[node.op].evaluate(xp, *args))
         else:
             values.append(leaves[node.op, str(node.value)])
     return values
+
+
+def run_chosen(
+    nodes: Sequence[Node],
+    results: Iterable[int],
+    xp: Namespace,
+    leaves: Mapping[tuple[str, str], Array],
+    sizes: Mapping[str, int] | None = None,
+) -> list[Array]:
+    """The same, with gradients of 0 for what `where` has not chosen, whatever the slopes are there."""
+    if not hasattr(xp, "autograd") or all(node.op != "where" for node in nodes):
+        return run_nodes(nodes, xp, leaves, sizes)
+    values = run_nodes(nodes, xp, {name: still(leaf) for name, leaf in leaves.items()}, sizes)
+    return run_nodes(nodes, xp, leaves, sizes, find_shown(nodes, results, values))
 
 
 def _count(node: Node, sizes: Mapping[str, int]) -> float:
@@ -114,7 +134,7 @@ def run(
     rows = xp.broadcast_shapes(*(value.shape[:-1] for value in leaves.values()))
     sizes = {port.size: leaf.shape[-1] for port, leaf in zip(graph.inputs + graph.states, leaves.values(), strict=True)}
     leaves |= parameter_leaves(graph, xp, parameters, sizes)
-    values = run_nodes(graph.nodes, xp, leaves)
+    values = run_chosen(graph.nodes, graph.results.values(), xp, leaves)
     results = {name: _in_rows(xp, values[node], rows) for name, node in graph.results.items()}
     return results[graph.output], {p.name: results[p.name] for p in graph.states}
 
@@ -137,6 +157,6 @@ def derive(
             parts.append(part if sign > 0 else -part)
         found[matrix.name] = sum(parts[1:], parts[0])
     if lowered.vectors:
-        values = run_nodes(lowered.prologue, xp, leaves, sizes)
+        values = run_chosen(lowered.prologue, [vector.node for vector in lowered.vectors], xp, leaves, sizes)
         found |= {vector.name: values[vector.node] for vector in lowered.vectors}
     return found

@@ -153,7 +153,7 @@ def test_the_base_is_as_it_says():
 
 NODES: dict[str, tuple[int, dict[str, Any], str]] = {
     "unknown operation": (6, {"op": "gelu"}, r"node 6 \(gelu\): unknown operation"),
-    "operation of lowered graphs": (6, {"op": "sum"}, "unknown operation"),
+    "operation of lowered graphs": (6, {"op": "largest"}, "unknown operation"),
     "spread": (9, {"op": "spread"}, "unknown operation"),
     "count": (8, {"op": "count", "value": None}, "unknown operation"),
     "adjoint": (0, {"op": "adjoint", "value": None}, "unknown operation"),

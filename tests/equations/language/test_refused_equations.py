@@ -29,14 +29,13 @@ LINES = {
     "**": ("q = h ** 2", "** is no operation", "x * x"),
     "reversed **": ("q = 2 ** h", "** is no operation", "exp("),
     "pow": ("q = pow(h, 2)", "** is no operation", "x * x"),
-    "%": ("q = h % 2", "% and // are no operations", "/"),
-    "//": ("q = 1 // h", "% and // are no operations", "/"),
+    "//": ("q = 1 // h", "// is no operation", "floor(a / b)"),
     "&": ("q = where((h > 0) & (c > 0), h, c)", "&, | and ^", "minimum(p, q)"),
     "|": ("q = where((h > 0) | (c > 0), h, c)", "&, | and ^", "maximum(p, q)"),
     "~": ("q = where(~(h > 0), h, c)", "~ on a symbol", "1 - condition"),
     "math": ("q = math.tanh(h)", "a number is needed here (math", "from elman import tanh"),
     "math.floor": ("q = math.floor(h)", "a number is needed here (math", "from elman import tanh"),
-    "round": ("q = round(h)", "a number is needed here (math, round", "from elman import tanh"),
+    "round": ("q = __builtins__['round'](h)", "a number is needed here (math, round", "from elman import tanh"),
     "float": ("q = float(h)", "a number is needed here", "from elman import tanh"),
     "range": ("q = [h for _ in range(h)]", "a number is needed here", "from elman import tanh"),
     "numpy ufunc": ("q = np.tanh(h)", "a numpy function", "from elman import tanh"),
@@ -128,6 +127,18 @@ LINES = {
         "",
     ),
     "number normalised": ("q = layer_norm(h, 1.0)", "layer_norm is given a number", "units of vectors"),
+    "units of a scalar": ("q = sum(dt)", "sum is over the units of a vector, and dt is a scalar", "leave it out"),
+    "softmax of a scalar": ("q = softmax(dot(h, c))", "softmax is over the units of a vector, and", "leave it out"),
+    "sum of a list": ("q = sum([h, c])", "list is no operand of an equation", "plain numbers"),
+    "sum of a number": ("q = sum(1.0)", "sum is for the symbols of a cell's equations and got float", "Python's math"),
+    "half a shift": ("q = shift(h, 0.5)", "shift is by 0.5", "a whole number of units"),
+    "endless shift": ("q = shift(h, 1e999)", "shift is by inf", "a whole number of units"),
+    "shift by a symbol": ("q = shift(h, dt)", "shift is by", "a whole number of units"),
+    "shift of a number": ("q = shift(1.0, 1)", "shift is for the symbols of a cell's equations and got float", ""),
+    "blocks of a value": ("q = block_diagonal(h) @ h", "block_diagonal is of a parameter", "block_diagonal(U) @ h"),
+    "blocks of a number": ("q = block_diagonal(1) @ h", "block_diagonal is for the symbols", ""),
+    "blocks element by element": ("q = block_diagonal(U.q) * h", "block_diagonal(U.q) is a matrix and is used", "@ h"),
+    "member of blocks": ("q = block_diagonal(U).q @ h", "block_diagonal(U).q is no parameter", "block_diagonal(U.q)"),
     "eps": ("q = layer_norm(h, eps=0)", "layer_norm's eps is 0", "1e-5"),
     "eps of a symbol": ("q = layer_norm(h, eps=dt)", "layer_norm's eps is", "1e-5"),
     "undefined name": ("q = gelu(h)", "gelu is no argument, local or function", "is relu meant? the functions"),
@@ -155,3 +166,17 @@ def test_lines(line, problem, cure):
     )  # fmt: skip
     assert problem in message
     assert cure in message.partition("; ")[2]
+
+
+def test_blocks_are_blocks_everywhere():
+    message = refused(
+        """
+        @cell(states="h", parameters="U:H,S")
+        def step(x, h, W, U):
+            a = block_diagonal(U) @ h + W @ x
+            return a + U @ h  # HERE
+        """
+    )
+    assert (
+        "U is used as a matrix here and as a blocks on line 3; write block_diagonal(…) wherever it is used" in message
+    )

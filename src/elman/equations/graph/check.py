@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from elman.equations.graph import PRODUCTS, SCALAR, Constant, Graph, Node, Parameter, Port, is_name, is_size, live
 from elman.equations.graph.limits import STAGES, excess, stages
-from elman.equations.graph.operations import OPERATIONS
+from elman.equations.graph.operations import MOST_SHIFT, OPERATIONS, reduces
 from elman.errors import EquationError
 
 _LEAVES = ("input", "state", "vector", "constant")
@@ -149,8 +149,18 @@ def _size(
     letters = sorted(set(sizes) - {SCALAR})
     if len(letters) > 1:
         refuse(f"{what}: sizes {', '.join(letters)} meet")
-    reduced = node.op in OPERATIONS and OPERATIONS[node.op].reduces
-    return letters[0] if letters and not reduced else SCALAR
+    _check_units(nodes, node, what)
+    return letters[0] if letters and not reduces(node.op) else SCALAR
+
+
+def _check_units(nodes: Sequence[Node], node: Node, what: str) -> None:
+    """What takes several units needs a vector; a shift is by a whole number."""
+    if node.op in OPERATIONS and OPERATIONS[node.op].mixes and nodes[node.args[0]].size == SCALAR:
+        refuse(f"{what}: it is over the units of a vector, and takes a scalar")
+    if node.op == "shift":
+        by = nodes[node.args[1]].value
+        if not isinstance(by, float) or not by.is_integer() or abs(by) > MOST_SHIFT:
+            refuse(f"{what}: a shift is by a whole number of at most {MOST_SHIFT}")
 
 
 def _norm_index(node: Node, what: str) -> int:

@@ -55,6 +55,6 @@ def stages(nodes: Sequence[Node]) -> int:
     found: list[int] = []
     for node in nodes:
         waits = node.op in PRODUCTS or node.op == "layer_norm"
-        waits = waits or (node.op in OPERATIONS and OPERATIONS[node.op].reduces)
+        waits = waits or (node.op in OPERATIONS and OPERATIONS[node.op].mixes)
         found.append(max((found[arg] for arg in node.args), default=0) + waits)
     return max(found, default=0)

@@ -24,8 +24,16 @@ class Tape(Protocol):
     def number(self, value: float) -> int:
         """A constant."""
 
+    def value(self, index: int) -> float:
+        """What a constant is."""
+
 
 Gradients = list[int | None]
+
+
+def still(v: Array) -> Array:
+    """The same value, through which no gradient flows."""
+    return v.detach() if hasattr(v, "detach") else v
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +41,20 @@ class Operation:
     """One operation, unit by unit; scalars spread over the units of vectors.
 
     `evaluate(xp, *operands)` is its meaning, `xp` numpy or torch. `derivative(tape, d, y, *operands)` gives for each
-    operand its share of d = ∂loss/∂y, or None. `written` ones may stand in a cell's graph, the others come from passes.
-    A `cheap` one costs no more than a load. One that `reduces` makes a scalar of all units. `runs_as` is what the
-    kernels call it where that is not its name; they read as many of its operands as that operation has.
+    operand its share of d = ∂loss/∂y, or None; an operation without one is lowered to others first. `written` ones may
+    stand in a cell's graph, the others come from passes. A `cheap` one costs no more than a load. One that `reduces`
+    makes a scalar of all units; one that `mixes` makes each unit of several. `runs_as` is what the kernels call it
+    where that is not its name; they read no more operands than that operation has.
     """
 
     name: str
     arity: int
     evaluate: Callable[..., Array]
-    derivative: Callable[..., Gradients]
+    derivative: Callable[..., Gradients] | None
     written: bool = True
     cheap: bool = False
     reduces: bool = False
+    mixes: bool = False
     runs_as: str | None = None
 
     @property
@@ -66,8 +76,27 @@ def _softplus(xp: Namespace, v: Array) -> Array:
     return xp.where(positive, v, zero) + xp.log1p(xp.exp(xp.where(positive, -v, v)))
 
 
+def _softmax(xp: Namespace, v: Array) -> Array:
+    e = xp.exp(v - still(xp.amax(v, axis=-1, keepdims=True)))
+    return e / e.sum(-1, keepdims=True)
+
+
+def _straight_through(xp: Namespace, value: Array, way: Array) -> Array:
+    finite = xp.where(xp.isfinite(way), way, xp.zeros_like(way))
+    return still(value) + (finite - still(finite))
+
+
 def _one_where(xp: Namespace, condition: Array, like: Array) -> Array:
     return xp.where(condition, xp.ones_like(like), xp.zeros_like(like))
+
+
+def _d_mod(r: Tape, d: int, y: int, a: int, b: int) -> Gradients:
+    times = r.op("round", r.op("div", r.op("sub", a, y), b))  # whole but for its last bits
+    return [d, r.op("neg", r.op("mul", d, times))]
+
+
+def _d_shift(r: Tape, d: int, y: int, a: int, by: int) -> Gradients:
+    return [r.op("shift", d, r.number(-r.value(by))), None]
 
 
 def _d_div(r: Tape, d: int, y: int, a: int, b: int) -> Gradients:
@@ -150,17 +179,38 @@ _ROWS = (
         "spread", 2, lambda xp, a, like: xp.zeros_like(like) + a, lambda r, d, y, a, like: [d, None],
         written=False, cheap=True, runs_as="copy",
     ),
+    Operation("sin", 1, lambda xp, a: xp.sin(a), lambda r, d, y, a: [r.op("mul", d, r.op("cos", a))]),
+    Operation("cos", 1, lambda xp, a: xp.cos(a), lambda r, d, y, a: [r.op("neg", r.op("mul", d, r.op("sin", a)))]),
+    Operation("floor", 1, lambda xp, a: xp.floor(a), lambda r, d, y, a: [None]),
+    Operation("round", 1, lambda xp, a: xp.round(a), lambda r, d, y, a: [None]),
+    Operation("mod", 2, lambda xp, a, b: xp.remainder(a, b), _d_mod),
+    # The value of the first, and a gradient to the second as if it were the value.
+    Operation("straight_through", 2, _straight_through, lambda r, d, y, a, b: [None, d], cheap=True, runs_as="copy"),
+    Operation("shift", 2, lambda xp, a, by: xp.roll(a, int(by.reshape(-1)[0]), -1), _d_shift, mixes=True),
+    Operation("sum", 1, lambda xp, a: a.sum(-1, keepdims=True), lambda r, d, y, a: [d], reduces=True, mixes=True),
     Operation(
-        "sum", 1, lambda xp, a: a.sum(-1, keepdims=True), lambda r, d, y, a: [d], written=False, reduces=True
+        "largest", 1, lambda xp, a: xp.amax(a, axis=-1, keepdims=True), lambda r, d, y, a: [None],
+        written=False, reduces=True, mixes=True,
     ),
+    Operation("mean", 1, lambda xp, a: a.mean(-1, keepdims=True), None, reduces=True, mixes=True),
+    Operation("softmax", 1, _softmax, None, mixes=True),
 )  # fmt: skip
 OPERATIONS = {row.name: row for row in _ROWS}
 """All operations by name."""
-OPERANDS = {row.code: OPERATIONS[row.code].arity for row in _ROWS}
+OPERANDS = {row.code: OPERATIONS[row.code].arity for row in _ROWS if row.derivative}
 """What programs are made of: the kernels' operations, and how many operands each takes."""
+
+
+MOST_SHIFT = 1 << 24
+"""How far units can be shifted: what float32 counts to."""
+
+
+def reduces(op: str) -> bool:
+    """Whether an operation makes a scalar of all units."""
+    return op in OPERATIONS and OPERATIONS[op].reduces
 
 
 def read_args(node: Node) -> tuple[int, ...]:
     """The arguments that a program reads to make a node."""
     row = OPERATIONS.get(node.op)
-    return node.args[: OPERANDS[row.code]] if row else node.args
+    return node.args[: OPERANDS[row.code]] if row and row.code in OPERANDS else node.args

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from elman.equations.graph import SCALAR
+from elman.equations.graph.operations import MOST_SHIFT
 from elman.equations.language.symbols import BlockDiagonal, Operand, Symbol, Weight, apply, operand, symbols_in
 from elman.equations.language.tracer import ACTIVE, Tracer
 from elman.errors import EquationError
@@ -78,6 +80,81 @@ def maximum(a: Operand, b: Operand) -> Symbol:
 def where(condition: Operand, a: Operand, b: Operand) -> Symbol:
     """a where `condition` (a comparison such as x > 0) holds, else b."""
     return _apply("where", condition, a, b)
+
+
+def sin(v: Operand) -> Symbol:
+    """The sine of v."""
+    return _apply("sin", v)
+
+
+def cos(v: Operand) -> Symbol:
+    """The cosine of v."""
+    return _apply("cos", v)
+
+
+def floor(v: Operand) -> Symbol:
+    """The largest whole number that is not above v; its derivative is 0."""
+    return _apply("floor", v)
+
+
+def round(v: Operand) -> Symbol:
+    """The whole number next to v, the even one of two; its derivative is 0."""
+    return _apply("round", v)
+
+
+def mod(a: Operand, b: Operand) -> Symbol:
+    """What is left of a / b rounded down: it has the sign of b. Also written a % b."""
+    return _apply("mod", a, b)
+
+
+def step(v: Operand) -> Symbol:
+    """1 where v > 0, else 0; its derivative is 0."""
+    return _apply("greater", v, 0.0)
+
+
+def straight_through(value: Operand, way: Operand) -> Symbol:
+    """`value`, with a gradient that flows to `way` as if that were the value: straight-through and surrogate gradients.
+
+    `straight_through(step(v), sigmoid(4 * v))` is a spike with the slope of a sigmoid.
+    Reference: Bengio, Léonard & Courville 2013, arXiv:1308.3432.
+    """
+    return _apply("straight_through", value, way)
+
+
+def sum(v: Operand) -> Symbol:
+    """The sum over the units of v, a scalar."""
+    return _over_units("sum", v)
+
+
+def mean(v: Operand) -> Symbol:
+    """The mean over the units of v, a scalar."""
+    return _over_units("mean", v)
+
+
+def dot(a: Operand, b: Operand) -> Symbol:
+    """The sum over units of a * b, a scalar."""
+    return _over_units("sum", _apply("mul", a, b))
+
+
+def softmax(v: Operand) -> Symbol:
+    """exp(v) / sum(exp(v)) over the units of v."""
+    return _over_units("softmax", v)
+
+
+def shift(v: Operand, by: float) -> Symbol:
+    """Each unit's value from the unit `by` places before it, round the end, as numpy.roll."""
+    tracer = _tracer_of("shift", [v])
+    if isinstance(by, bool) or not isinstance(by, (int, float)) or not -MOST_SHIFT <= by <= MOST_SHIFT or by != int(by):
+        tracer.refuse(f"shift is by {by!r}", "give it a whole number of units, such as 1 or -1")
+    return _over_units("shift", v, tracer.builder.constant(by))
+
+
+def _over_units(op: str, v: Operand, *more: int) -> Symbol:
+    tracer = _tracer_of(op, [v])
+    index = operand(tracer, v)
+    if not tracer.draft and tracer.builder.size(index) == SCALAR:
+        tracer.refuse(f"{op} is over the units of a vector, and {tracer.describe(index)} is a scalar", "leave it out")
+    return Symbol(tracer, tracer.node(op, index, *more))
 
 
 def layer_norm(*vectors: Operand, eps: float = 1e-5) -> Any:

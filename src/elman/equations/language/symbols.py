@@ -22,6 +22,7 @@ _NUMPY_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "subtract": operator.sub,
     "multiply": operator.mul,
     "divide": operator.truediv,
+    "remainder": operator.mod,
     "greater": operator.gt,
     "greater_equal": operator.ge,
     "less": operator.lt,
@@ -74,6 +75,12 @@ class Arithmetic:
     def __rtruediv__(self, other: Operand) -> Symbol:
         return self._apply("div", other, self)
 
+    def __mod__(self, other: Operand) -> Symbol:
+        return self._apply("mod", self, other)
+
+    def __rmod__(self, other: Operand) -> Symbol:
+        return self._apply("mod", other, self)
+
     def __neg__(self) -> Symbol:
         return self._apply("neg", self)
 
@@ -103,9 +110,7 @@ class Arithmetic:
         "numbers that are computed are hardly ever equal: compare with >, >=, < or <= in a where(…)",
     )
     __pow__ = __rpow__ = _refusal("** is no operation of an equation", "write x * x, sqrt(x), or exp(a * log(x))")
-    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = _refusal(
-        "% and // are no operations of an equation", "they have no derivative: write a quotient with /"
-    )
+    __floordiv__ = __rfloordiv__ = _refusal("// is no operation of an equation", "write floor(a / b)")
     __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refusal("&, | and ^ on symbols", _LOGIC)
     __invert__ = _refusal("~ on a symbol", "turn the comparison round, or write 1 - condition")
     __bool__ = _refusal(

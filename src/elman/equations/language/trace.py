@@ -10,6 +10,7 @@ from typing import cast
 
 from elman.equations.graph import PRODUCTS, SCALAR, Constant, Graph, Node, Parameter, live, only
 from elman.equations.graph.check import check
+from elman.equations.graph.operations import reduces
 from elman.equations.language.declarations import Rows
 from elman.equations.language.open_sizes import refuse_open_sizes
 from elman.equations.language.signature import Signature
@@ -57,7 +58,7 @@ def _scalars(signature: Signature, options: Mapping[str, float], known: KnownSiz
         node = draft.builder.nodes[index]
         if node.op == "vector" or node.op in PRODUCTS:
             found.add((str(node.value), int(node.op == "product_t")))
-        elif index not in seen:
+        elif index not in seen and not reduces(node.op):
             seen.add(index)
             stack += (node.args[cast(tuple[int, float], node.value)[0]],) if node.op == "layer_norm" else node.args
     return frozenset(found)

@@ -6,15 +6,18 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 FUNCTIONS = (
-    "abs", "block_diagonal", "exp", "layer_norm", "log", "maximum", "minimum", "relu", "sigmoid",
-    "softplus", "sqrt", "tanh", "where",
+    "abs", "block_diagonal", "cos", "dot", "exp", "floor", "layer_norm", "log", "maximum", "mean", "minimum",
+    "mod", "relu", "round", "shift", "sigmoid", "sin", "softmax", "softplus", "sqrt", "step", "straight_through",
+    "sum", "tanh", "where",
 )  # fmt: skip
 """The functions that equations are written with."""
 
 # How the same is called elsewhere.
-_ALIASES = {"logistic": "sigmoid", "sigma": "sigmoid", "clamp": "minimum", "clip": "minimum", "max": "maximum",
-            "min": "minimum", "absolute": "abs", "log_sigmoid": "softplus", "logsigmoid": "softplus", "ln": "log",
-            "LayerNorm": "layer_norm", "matmul": "@", "dot": "@", "cond": "where", "ReLU": "relu"}  # fmt: skip
+_ALIASES = {
+    "LayerNorm": "layer_norm", "ReLU": "relu", "absolute": "abs", "average": "mean", "clamp": "minimum",
+    "clip": "minimum", "cond": "where", "heaviside": "step", "ln": "log", "logistic": "sigmoid", "matmul": "@",
+    "max": "maximum", "min": "minimum", "remainder": "mod", "roll": "shift", "sigma": "sigmoid",
+}  # fmt: skip
 
 
 def unknown(error: Exception, names: Iterable[str]) -> tuple[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
-from elman.equations.graph import PRODUCTS, SCALAR, Node
+from elman.equations.graph import PRODUCTS, SCALAR, Node, live
 from elman.equations.graph.builder import Builder
 from elman.equations.graph.operations import OPERATIONS
 from elman.equations.passes.contract import contract
@@ -42,7 +43,8 @@ class Derivative:
 def differentiate(lowered: Lowered) -> Derivative:
     """The derivative of a lowered step.
 
-    Subgradients are torch's: ties in maximum ½ and ½, relu′(0) = 0, abs′(0) = 0.
+    Subgradients are torch's: ties in maximum ½ and ½, relu′(0) = 0, abs′(0) = 0. What `where` has not chosen gets a
+    gradient of 0, whatever the slopes are there.
     """
     return _Reverse(lowered).run()
 
@@ -53,12 +55,19 @@ class _Reverse:
         self.builder = Builder(lowered.nodes)
         self.adjoint: dict[int, int] = {}
         self.outers: list[Outer] = []
+        branches = [arg for node in lowered.nodes if node.op == "where" for arg in node.args[1:]]
+        self.chosen = live(lowered.nodes, branches)
+        constants = {c.name for c in lowered.graph.constants}
+        self.fixed = {m.name for m in lowered.matrices if all(name in constants for _, name, _ in m.terms)}
 
     def op(self, op: str, *args: int) -> int:
         return self.builder.add(op, *args)
 
     def number(self, value: float) -> int:
         return self.builder.constant(value)
+
+    def value(self, index: int) -> float:
+        return cast(float, self.node(index).value)
 
     def node(self, index: int) -> Node:
         return self.builder.nodes[index]
@@ -101,13 +110,18 @@ class _Reverse:
         if node.op in PRODUCTS:
             matrix, source = str(node.value), node.args[0]
             back = "product" if node.op == "product_t" else "product_t"
-            self.outers.append(Outer(matrix, node.op == "product_t", source, d))
+            if matrix not in self.fixed:
+                self.outers.append(Outer(matrix, node.op == "product_t", source, d))
             self.accumulate(source, self.builder.add(back, d, value=matrix, size=self.builder.size(source)))
-        elif node.op in OPERATIONS:
-            shares = OPERATIONS[node.op].derivative(self, d, index, *node.args)
-            for arg, contribution in zip(node.args, shares, strict=True):
-                if contribution is not None:
-                    self.accumulate(arg, contribution)
+        elif node.op in OPERATIONS and (row := OPERATIONS[node.op]).derivative:
+            safe = self.chosen[index] and not row.mixes
+            for arg, share in zip(node.args, row.derivative(self, d, index, *node.args), strict=True):
+                if share is not None:
+                    self.accumulate(arg, self._safe(share, d) if safe else share)
+
+    def _safe(self, share: int, d: int) -> int:
+        """A share of d that is 0 where d is: a value that `where` has not chosen may have an infinite slope."""
+        return share if share == d else self.op("where", d, share, self.number(0))
 
     def _norm(self, norm: Norm) -> None:
         """d_v = scale * (d - mean(d) - out * mean(d * out)), the means over all units of all joined vectors.

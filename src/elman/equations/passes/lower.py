@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -98,6 +98,8 @@ def _expand(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], list[int], list[No
             norm = _layer_norm(builder, args, eps)
             norms[norm.scale] = norm
             places.append(norm.outs[index])
+        elif node.op in _WRITTEN_BY_OTHERS:
+            places.append(_WRITTEN_BY_OTHERS[node.op](builder, *args))
         else:
             places.append(builder.add(node.op, *args, value=node.value, size=node.size))
     return builder.finish(), places, list(norms.values())
@@ -113,6 +115,19 @@ def _layer_norm(builder: Builder, vectors: tuple[int, ...], eps: float) -> Norm:
     deviation = builder.add("sqrt", builder.add("add", variance, builder.constant(eps)))
     scale = builder.add("div", builder.constant(1.0), deviation)
     return Norm(vectors, tuple(builder.add("mul", v, scale) for v in centred), scale, total)
+
+
+def _mean(builder: Builder, vector: int) -> int:
+    count = builder.add("count", value=(builder.size(vector),), size=SCALAR)
+    return builder.add("div", builder.add("sum", vector), count)
+
+
+def _softmax(builder: Builder, vector: int) -> int:
+    e = builder.add("exp", builder.add("sub", vector, builder.add("largest", vector)))
+    return builder.add("div", e, builder.add("sum", e))
+
+
+_WRITTEN_BY_OTHERS: dict[str, Callable[..., int]] = {"mean": _mean, "softmax": _softmax}
 
 
 def total_of(builder: Builder, vectors: Sequence[int]) -> int:

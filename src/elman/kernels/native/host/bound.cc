@@ -8,7 +8,7 @@ namespace elman {
 
 const std::vector<std::pair<std::string, int>>& operations() {
 #define ELMAN_ROW(op, name, operands, vectors, value) {name, operands},
-    static const std::vector<std::pair<std::string, int>> rows{ELMAN_OPERATIONS(ELMAN_ROW){"sum", 1}};
+    static const std::vector<std::pair<std::string, int>> rows{ELMAN_OPERATIONS(ELMAN_ROW){"shift", 2}, {"sum", 1}, {"largest", 1}};
 #undef ELMAN_ROW
     return rows;
 }
@@ -117,7 +117,7 @@ void BoundProgram::read_link(Reader& in, const Phase& phase, Link& link, std::ve
 
 void BoundProgram::read_instruction(Reader& in, Phase& phase, Instruction& i) const {
     i.op = in.next(0, kOpCount - 1);
-    const bool sum = i.op == kSum;
+    const bool sum = i.op >= kSum;
     for (int32_t* operand : {&i.target, &i.a, &i.b, &i.c}) *operand = in.next(-static_cast<int64_t>(arrays_.size()), phase.registers - 1);
     int32_t bit = 1;
     for (const int32_t operand : {i.a, i.b, i.c}) {
@@ -130,6 +130,8 @@ void BoundProgram::read_instruction(Reader& in, Phase& phase, Instruction& i) co
     if (i.target < 0 && !is_written(arrays_[~i.target].kind)) throw std::invalid_argument("program: a target is there to be read");
     if ((sum || i.target < 0) && (i.target >= 0 || arrays_[~i.target].size != (sum ? 1 : phase.size)))
         throw std::invalid_argument("program: a target has the wrong size");
+    if (i.op == kShift && (i.a >= 0 || arrays_[~i.a].size != phase.size || i.b >= 0 || arrays_[~i.b].size != 1))
+        throw std::invalid_argument("program: a shift takes a row of memory and a number");
     if (sum) i.array = ~i.target, i.target = phase.sums++;
 }
 

@@ -34,7 +34,7 @@ template <class T>
 ELMAN_INLINE T total_of(vec<T> v) {
     alignas(64) T lanes[Vector<T>::width];
     store<T>(lanes, v);
-    return sum_of<T>(lanes);
+    return reduced<T, kSum>(lanes);
 }
 
 template <class T>

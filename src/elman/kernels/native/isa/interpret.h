@@ -5,7 +5,7 @@
 // is neither read nor written, so that no lane's bits depend on how many there are.
 #pragma once
 
-#include "isa/math.h"
+#include "isa/periodic.h"
 #include "isa/program.h"
 
 namespace elman {
@@ -118,29 +118,61 @@ void run_operation(const Instruction& code, const Frame<T>& f) {
     }
 }
 
-// Adds a block to the running sums of its lanes: vector by vector, units ascending, whatever the lanes.
-template <class T>
-void add_to_sums(const Instruction& code, const Frame<T>& f) {
+// How a reduction begins, and what it makes of two parts.
+template <class T, int OP>
+struct Reduction {
+    ELMAN_INLINE static vec<T> first() { return broadcast<T>(OP == kSum ? T(0) : -Format<T>::infinity); }
+    ELMAN_INLINE static vec<T> of(vec<T> a, vec<T> b) { return OP == kSum ? a + b : vmax(a, b); }
+};
+
+// Adds a block to the running reductions of its lanes: vector by vector, units ascending, whatever the lanes.
+template <class T, int OP>
+void reduce_block(const Instruction& code, const Frame<T>& f) {
+    using R = Reduction<T, OP>;
     constexpr int width = Vector<T>::width;
     const Place<T> pa = place(f, code.a);
     for (int lane = 0; lane < f.lanes; ++lane) {
         const Source<T, false> a(pa, lane);
         T* total = f.sums + (static_cast<ptrdiff_t>(code.target) * f.stride + lane) * width;
-        vec<T> v = f.unit == 0 ? vec<T>{} : load<T>(total);
+        vec<T> v = f.unit == 0 ? R::first() : load<T>(total);
         int u = 0;
-        for (; u + width <= f.units; u += width) v += a.at(u);
-        if (u < f.units) v += load_part<T>(a.row + u, f.units - u);
+        for (; u + width <= f.units; u += width) v = R::of(v, a.at(u));
+        if (u < f.units) {
+            vec<T> rest = R::first();
+            for (int i = 0; i < width; ++i)
+                if (u + i < f.units) rest[i] = a.row[u + i];
+            v = R::of(v, rest);
+        }
         store<T>(total, v);
     }
 }
 
+// All elements of a vector of running values, by halves.
+template <class T, int OP>
+T reduced(const T* total) {
+    vec<T> v = load<T>(total);
+    for (int half = Vector<T>::width / 2; half > 0; half /= 2) {
+        vec<T> other = v;
+        for (int i = 0; i < half; ++i) other[i] = v[i + half];
+        v = Reduction<T, OP>::of(v, other);
+    }
+    return v[0];
+}
+
+// A row of `size` units moved round by a whole number of them.
 template <class T>
-T sum_of(const T* total) {
-    T part[Vector<T>::width];
-    for (int i = 0; i < Vector<T>::width; ++i) part[i] = total[i];
-    for (int half = Vector<T>::width / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i) part[i] += part[i + half];
-    return part[0];
+void shift_row(const Instruction& code, const Frame<T>& f, int size) {
+    const Place<T> y = place(f, code.target), by = place(f, code.b);
+    for (int lane = 0; lane < f.lanes; ++lane) {
+        const T* from = f.rows[~code.a * f.stride + lane];
+        const int moved = static_cast<int>(static_cast<int64_t>(*by.row[lane]) % size);
+        int at = (f.unit + size - moved) % size;
+        T* to = y.row[lane] + y.unit;
+        for (int u = 0; u < f.units; ++u) {
+            to[u] = from[at];
+            if (++at == size) at = 0;
+        }
+    }
 }
 
 template <class T>
@@ -157,7 +189,7 @@ struct Runners {
 template <class T>
 Runner<T> runner(int op, int spread) {
 #define ELMAN_RUNNERS(OP, name, operands, vectors, value) Runners<T, OP>::all,
-    static constexpr const Runner<T>* table[kSum] = {ELMAN_OPERATIONS(ELMAN_RUNNERS)};
+    static constexpr const Runner<T>* table[kShift] = {ELMAN_OPERATIONS(ELMAN_RUNNERS)};
 #undef ELMAN_RUNNERS
     return table[op][spread];
 }
@@ -192,8 +224,12 @@ void execute(const Phase& phase, const Frame<T>& f, Ahead<T>& ahead) {
     for (int i = 0; i < phase.code; ++i) {
         const Instruction& code = phase.instruction[i];
         ahead.row();
-        if (code.op == kSum)
-            add_to_sums(code, f);
+        if (code.op == kShift)
+            shift_row(code, f, phase.size);
+        else if (code.op == kSum)
+            reduce_block<T, kSum>(code, f);
+        else if (code.op == kLargest)
+            reduce_block<T, kLargest>(code, f);
         else
             runner<T>(code.op, code.spread)(code, f);
     }

@@ -27,4 +27,9 @@
     X(kWhere, "where", 3, 4, select(a != 0, b, c))                        \
     X(kMultiplyAdd, "fma", 3, 4, a * b + c) /* rounded once */            \
     X(kMultiplySub, "fms", 3, 4, a * b - c)                               \
-    X(kNegMultiplyAdd, "fnma", 3, 4, c - a * b)
+    X(kNegMultiplyAdd, "fnma", 3, 4, c - a * b)                           \
+    X(kSin, "sin", 1, 1, sin<T>(a))                                       \
+    X(kCos, "cos", 1, 1, cos<T>(a))                                       \
+    X(kFloor, "floor", 1, 4, floor<T>(a))                                 \
+    X(kRound, "round", 1, 4, round<T>(a))                                 \
+    X(kMod, "mod", 2, 1, mod<T>(a, b))

@@ -13,12 +13,14 @@
 
 namespace elman {
 
-// Operations of the pointwise program: those of the table, and last the sum of `a` over all units, complete when the phase ends.
+// Operations of the pointwise program: those of the table, then what takes all units of a row.
 enum Op : int32_t {
 #define ELMAN_ENUMERATOR(op, name, operands, vectors, value) op,
     ELMAN_OPERATIONS(ELMAN_ENUMERATOR)
 #undef ELMAN_ENUMERATOR
-    kSum,
+    kShift,    // unit u is unit u - b of a, round the end; a is memory that is complete when the phase begins
+    kSum,      // the sum of a over all units, complete when the phase ends
+    kLargest,  // the largest of them, or a NaN
     kOpCount
 };
 

@@ -165,10 +165,12 @@ private:
     void finish_sums(const Phase& phase, int lane, int lanes) {
         for (int c = 0; c < phase.code; ++c) {
             const Instruction& code = phase.instruction[c];
-            if (code.op != kSum) continue;
+            if (code.op < kSum) continue;
             const T* totals = sums_ + static_cast<ptrdiff_t>(code.target) * lanes_.capacity() * Vector<T>::width;
-            for (int i = lane; i < lane + lanes; ++i)
-                lanes_.pointer(code.array, i)[0] = sum_of<T>(totals + static_cast<ptrdiff_t>(i) * Vector<T>::width);
+            for (int i = lane; i < lane + lanes; ++i) {
+                const T* total = totals + static_cast<ptrdiff_t>(i) * Vector<T>::width;
+                lanes_.pointer(code.array, i)[0] = code.op == kSum ? reduced<T, kSum>(total) : reduced<T, kLargest>(total);
+            }
         }
     }
 
