@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elman.decode import Fusion, Options, Stepper, decode, score
-from elman.errors import ConfigError, DataError
+from elman.errors import ConfigError, DataError, ShapeError
 from tests.decode.small import markov, model
 
 
@@ -67,3 +67,10 @@ def test_what_another_stepper_has_carried_is_refused() -> None:
     for prompts in ([result.best.carried], [result.best.carried, [1, 2]]):
         with pytest.raises(ConfigError, match="state"):
             decode(model("lstm"), prompts, Options(max_length=3))
+
+
+def test_what_a_model_of_another_size_has_carried_is_refused() -> None:
+    (result,) = decode(model("lstm", hidden=9), [[0]], Options(max_length=3))
+    for prompts, error in (([result.best.carried], ShapeError), ([result.best.carried, [1, 2]], ConfigError)):
+        with pytest.raises(error, match="another"):
+            decode(model("lstm", hidden=7), prompts, Options(max_length=3))

@@ -143,6 +143,41 @@ def test_a_refused_step_leaves_the_stream_free(model: Model) -> None:
     np.testing.assert_array_equal(stream.step(1), model.stream().step(1))
 
 
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_step_that_breaks_off_is_no_step(model: Model, reference: bool, place: int) -> None:
+    """Ctrl-C or a lack of memory between two layers, or behind the last: all layers stay where they were."""
+    stream, alone = model.stream(reference=reference), model.stream(reference=reference)
+    for token in (2, 5, 1):
+        stream.step(token)
+        alone.step(token)
+        broken, step = stream._stepper.layers[place], stream._stepper.layers[place].step
+        broken.step = lambda x, step=step: (step(x), raise_(KeyboardInterrupt()))  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            stream.step(3)
+        del broken.step
+        for name, array in alone.state.items():
+            np.testing.assert_array_equal(stream.state[name], array)
+    np.testing.assert_array_equal(stream.step(4), alone.step(4))
+
+
+def test_a_place_goes_on_after_a_step_that_broke_off(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    stepper = RowStepper(model)
+    _, state = stepper.step(np.array([2]), stepper.start(1), np.copy)
+    expected, _ = stepper.step(np.array([3]), state, np.copy)
+    _, state = stepper.step(np.array([2]), stepper.start(1), np.copy)
+    with monkeypatch.context() as patch:
+        patch.setattr("elman.runtime.head.HeadStepper.step", lambda *_: raise_(MemoryError()))
+        for _ in range(3):
+            with pytest.raises(MemoryError):
+                stepper.step(np.array([5]), state, np.copy)
+    np.testing.assert_array_equal(stepper.step(np.array([3]), state, np.copy)[0], expected)
+
+
+def raise_(error: BaseException) -> None:
+    raise error
+
+
 def test_weights_never_change() -> None:
     file = model_file(NAMES)
     model = Model(file)

@@ -75,7 +75,10 @@ class Stepper(ABC):
         first, *others = states
         if len(kinds := dict.fromkeys(type(state).__name__ for state in states)) > 1:
             raise ConfigError(f"states of one stepper are needed, got {' and '.join(kinds)}: carried from another?")
-        return first.join(others) if isinstance(first, Joinable) else None
+        try:
+            return first.join(others) if isinstance(first, Joinable) else None
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ConfigError(f"states of one stepper are needed: {error}; carried from another?") from error
 
 
 Filter = Callable[[Floats], Floats]  # log-probabilities [B, V], not necessarily normalised → the same, some at -inf

@@ -149,6 +149,10 @@ class FusedStepper:
         self.turn = 1 - self.turn
         return self._outputs[self.turn]
 
+    def stay(self, steps: int) -> None:
+        """Be where `steps` steps have led, if that is here or one step back."""
+        self.turn = steps % 2  # a step leaves the states before it as they were
+
     def _empty(self, batch: int) -> dict[str, Array]:
         layer = self.layer
         return {p.name: np.zeros((batch, layer.size(p.size)), layer.dtype) for p in layer.graph.states}

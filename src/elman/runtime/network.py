@@ -76,6 +76,7 @@ class NetworkStepper:
     def __init__(self, network: Network, batch: int, team: Team) -> None:
         self.layers = [layer.stepper(batch, team) for layer in network.layers]
         self._last, head = self.layers[-1], network.head
+        self._steps = 0
         self._head = None if head is None else head.stepper(self._last.output_rows, batch, team)
 
     def reset(self) -> None:
@@ -92,9 +93,16 @@ class NetworkStepper:
         Returns:
             what the head puts out, [B, V], or without a head the last layer's output: memory that later steps write to.
         """
-        for layer in self.layers:
-            x = layer.step(x)
-        return x if self._head is None else self._head.step(self._last.turn)
+        try:
+            for layer in self.layers:
+                x = layer.step(x)
+            outputs = x if self._head is None else self._head.step(self._last.turn)
+        except BaseException:  # interrupted, or out of memory: no layer has stepped further than another
+            for layer in self.layers:
+                layer.stay(self._steps)
+            raise
+        self._steps += 1
+        return outputs
 
 
 def _layers(file: ModelFile) -> list[tuple[Graph, Mapping[str, int], dict[str, Array]]]:

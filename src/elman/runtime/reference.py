@@ -53,7 +53,7 @@ class ReferenceStepper:
     def __init__(self, layer: ReferenceLayer, batch: int) -> None:
         self.layer = layer
         self.states: dict[str, Array] = {}
-        self._batch = batch
+        self._before, self._steps, self._batch = self.states, 0, batch
         self._output = np.zeros((batch, layer.size(layer.graph.output_size)), layer.dtype)
         self.output_rows = [Rows(self._output.ctypes.data, self._output.shape[1])]
         self.turn = 0
@@ -80,6 +80,12 @@ class ReferenceStepper:
         if x.dtype.kind in "iu":
             x = np.eye(layer.size(port.size), dtype=layer.dtype)[x]
         x = x.astype(layer.dtype, copy=False)
-        output, self.states = evaluate.run(layer.graph, np, {port.name: x}, self.states, layer.parameters)
+        output, after = evaluate.run(layer.graph, np, {port.name: x}, self.states, layer.parameters)
+        self._before, self.states, self._steps = self.states, after, self._steps + 1
         self._output[:] = output
         return self._output
+
+    def stay(self, steps: int) -> None:
+        """Be where `steps` steps have led, if that is here or one step back."""
+        if self._steps > steps:
+            self.states, self._steps = self._before, steps
