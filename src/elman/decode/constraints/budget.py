@@ -17,12 +17,17 @@ class Budget:
 
     def __init__(self, max_states: int) -> None:
         self.max_states = max_states
-        self._left = max_states * _EFFORT
+        self._left = self._allowed = max_states * _EFFORT
 
     @property
     def spent(self) -> int:
         """Operations so far, a state being several."""
-        return self.max_states * _EFFORT - self._left
+        return self._allowed - self._left
+
+    def allow(self, states: int) -> None:
+        """Allow for states that are no fault of the constraints: a large vocabulary's own."""
+        self._left += states * _EFFORT
+        self._allowed += states * _EFFORT
 
     def states(self, count: int = 1) -> None:
         """Pay for states."""

@@ -9,7 +9,7 @@ Reference: Bar-Hillel, Perles & Shamir 1961 (intersection with a regular languag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -71,6 +71,7 @@ class Completions:
         self._longest_stop = int(tables.tail.max(initial=0))
         self._starts: dict[int, dict[int, list[Spot]]] = {}
         self._kinds: dict[int, tuple[list[Spot], Integers]] = {}
+        self._behind: dict[tuple[int, int], int] = {}
         self._exits: Fixpoint[tuple[int, int, int], Exits] = Fixpoint(self._exits_of, {}, rules.budget)
         self._futures: Fixpoint[tuple[int, str, int, int], int] = Fixpoint(self._future_of, 0, rules.budget)
         self._tails: Fixpoint[Spot, int] = Fixpoint(self._tail_of, 0, rules.budget)
@@ -88,13 +89,15 @@ class Completions:
             self._kinds[regular] = list(number), np.array(kinds, np.int64)
         return self._kinds[regular]
 
-    def behind(self, at: int, spot: Spot) -> int:
-        """The lengths of what can follow from an Earley set and a spot."""
-        found = 0
-        for state, origin in self._sets[at].kernel:
-            for (regular, rest), length in self._exits((state, *spot)).items():
-                found |= self._lengths.sums(length, self._outside(origin, self._rules.rule[state], regular, rest))
-        return self._lengths.of(found)
+    def behind(self, at: int, regular: int) -> int:
+        """The lengths of what can follow from an Earley set behind a token."""
+        if (at, regular) not in self._behind:
+            found = 0
+            for state, origin in self._sets[at].kernel:
+                for (after, rest), length in self._exits((state, regular, WHOLE)).items():
+                    found |= self._lengths.sums(length, self._outside(origin, self._rules.rule[state], after, rest))
+            self._behind[at, regular] = self._lengths.of(found)
+        return self._behind[at, regular]
 
     def after_end(self, regular: int, ago: int) -> int:
         """The lengths of what can follow where the text has ended so many units ago, and a stop string is written."""
@@ -132,6 +135,9 @@ class Completions:
         start, regular, rest = key
         rules, found = self._rules, dict[Spot, int]()
 
+        def behind_of(state: int, spot: Spot) -> Iterable[tuple[Spot, int]]:
+            return read((state, *spot)).items() if self._may_go_on(state, spot[1]) else ()
+
         def add(spot: Spot, bits: int) -> None:
             found[spot] = self._lengths.of(found.get(spot, 0) | bits)
 
@@ -140,13 +146,17 @@ class Completions:
                 add((regular, rest), 1)
             for first, behind, target in rules.edges[state]:
                 for after in self._over(regular, rest, first, behind):
-                    for exit_, length in read((target, *after)).items():
+                    for exit_, length in behind_of(target, after):
                         add(exit_, length << (rest == WHOLE))
             for name, target in rules.names[state]:
-                for (middle, left), length in read((rules.begin[name], regular, rest)).items():
-                    for exit_, more in read((target, middle, left)).items():
+                for middle, length in behind_of(rules.begin[name], (regular, rest)):
+                    for exit_, more in behind_of(target, middle):
                         add(exit_, self._lengths.sums(length, more))
         return {spot: bits for spot, bits in found.items() if bits}
+
+    def _may_go_on(self, state: int, rest: int) -> bool:
+        """Whether what is left of a token can be written behind a state; what cannot is not looked at any closer."""
+        return rest == WHOLE or self._rules.may_begin(state, self._words.first[rest])
 
     def _over(self, regular: int, rest: int, first: int, behind: int) -> list[Spot]:
         """The spots behind a unit of these classes; a new token begins where nothing is left of one."""

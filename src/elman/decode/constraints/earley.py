@@ -7,8 +7,9 @@ Reference: Earley 1970; Jim & Mandelbaum 2010 (rules as automata).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from elman.decode.constraints.fixpoint import Fixpoint
 from elman.decode.constraints.kinds import Alphabet
 from elman.decode.constraints.nfa import Nfa, classes_of
 from elman.decode.constraints.pattern import Pattern
@@ -52,6 +53,27 @@ class Rules:
             [s for s in nfa.closure({state}) if self.edges[s] or nfa.names[s] or s in self.ends]
             for state in range(len(nfa.free))
         ]
+        self._openings: Fixpoint[int, tuple[int, bool]] = Fixpoint(self._opening_of, (0, False), self.budget)
+
+    def may_begin(self, state: int, unit: int) -> bool:
+        """Whether what is behind a state may begin with a unit of this class, or be empty."""
+        classes, is_empty = self._openings(state)
+        return is_empty or classes >> unit & 1 > 0
+
+    def _opening_of(self, start: int, read: Callable[[int], tuple[int, bool]]) -> tuple[int, bool]:
+        """The classes, as bits, that may come first behind a state; and whether nothing may."""
+        found, is_empty = 0, False
+        for state in self.reached[start]:
+            is_empty |= state in self.ends
+            for first, behind, _ in self.edges[state]:
+                found |= (1 << behind) - (1 << first)
+            for name, target in self.names[state]:
+                classes, may_be_empty = read(self.begin[name])
+                found |= classes
+                if may_be_empty:
+                    classes, may_be_empty = read(target)
+                    found, is_empty = found | classes, is_empty or may_be_empty
+        return found, is_empty
 
 
 class EarleySet:

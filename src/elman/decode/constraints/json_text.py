@@ -23,10 +23,10 @@ from elman.errors import ConfigError
 _ESCAPED: Ranges = ((0, 31), (34, 34), (92, 92))  # what a string cannot hold as it is
 _SHORT = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r", 34: "\\x22", 92: "\\x5c"}
 
+CHARACTER = "([^#x22#x5C#x0-#x1F] | escape)"
 VALUES = {
     "any": 'object | array | string | number | "true" | "false" | "null"',
-    "string": '"\\x22" character* "\\x22"',
-    "character": "plain | escape",
+    "string": f'"\\x22" {CHARACTER}* "\\x22"',
     "plain": "[^#x22#x5C#x0-#x1F]",
     "escape": '"\\x5c" ([#x22#x5C/bfnrt] | "u" (single | high "\\x5cu" low))',
     "single": "[0-9a-cA-Ce-fE-F] hex{3} | [dD] [0-7] hex{2}",

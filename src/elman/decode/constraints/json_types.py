@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from elman.checks import shown
 from elman.decode.constraints import regex
-from elman.decode.constraints.json_text import FORMATS, inside_a_string, integers, literal
+from elman.decode.constraints.json_text import CHARACTER, FORMATS, inside_a_string, integers, literal
 from elman.decode.constraints.pattern import Either
 from elman.errors import ConfigError
 
@@ -98,7 +98,7 @@ def _array(writer: Writer, given: Given, place: str, depth: int) -> str:
 
 def _string(writer: Writer, given: Given, place: str, depth: int) -> str:
     least, most = writer.limits(given, "Length", place)
-    length = f"character{{{least},{'' if most is None else most}}}" if {"minLength", "maxLength"} & set(given) else ""
+    length = f"{CHARACTER}{{{least},{'' if most is None else most}}}" if {"minLength", "maxLength"} & set(given) else ""
     if "format" in given:
         if length or "pattern" in given:
             writer.refuse(f"{place}/format", "format beside pattern, minLength or maxLength is not supported")
@@ -128,7 +128,7 @@ def _pattern(writer: Writer, pattern: Any, place: str) -> str:
         writer.refuse(place, str(error))
     if isinstance(parsed, Either) and (is_ended or pattern.startswith("^")):
         writer.refuse(place, "^ and $ beside | are not supported; write ^(?:…|…)$")
-    before, after = "" if pattern.startswith("^") else "character*", "" if is_ended else "character*"
+    before, after = "" if pattern.startswith("^") else f"{CHARACTER}*", "" if is_ended else f"{CHARACTER}*"
     return f"{before} {inside_a_string(parsed)} {after}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from elman.decode.constraints.completions import WHOLE, Completions, Words
+from elman.decode.constraints.completions import WHOLE, Completions, Spot, Words
 from elman.decode.constraints.earley import ROOT, EarleySet, Item, Rules
 from elman.decode.constraints.force import Force, Limits, Tables
 from elman.decode.constraints.kinds import Alphabet
@@ -40,12 +40,14 @@ class Recogniser(Force):
         self._sets: list[EarleySet] = []
         self._set_number: dict[frozenset[Item], int] = {}
         self._words = Words(self._units)
+        rules.budget.allow(len(self._words.first))
         self._farthest = max(limits.most, _FAR)
         lengths = Lengths(limits.least, self._farthest)
         self._completions = Completions(rules, self._words, tables, lengths, self._sets)
         self._mask = (1 << int(tables.tail.max(initial=0))) - 1 | 1
         self._places: list[Place] = []
         self._number: dict[Place, int] = {}
+        self._reached: dict[tuple[int, int], int] = {}
         self._next: dict[tuple[int, int], int] = {}
         self._kinds: dict[int, list[int]] = {}
         self._free: dict[int, tuple[int, Booleans]] = {}
@@ -56,7 +58,7 @@ class Recogniser(Force):
     def begin(self) -> int:
         """See `Force`."""
         regular, at, _ = self._places[self.first]
-        lengths = self._completions.behind(at, (regular, WHOLE))
+        lengths = self._completions.behind(at, regular)
         if not lengths:
             raise ConfigError(
                 "the grammar derives no text that these tokens can write, with what stands beside it, "
@@ -124,7 +126,7 @@ class Recogniser(Force):
             regular, at, ended = self._places[state]
             regular = int(self._tables.next[regular, token])
             for unit in self._units[token]:
-                at = self._intern(self._sets[at].over(unit)) if at != _NONE else _NONE
+                at = self._over(at, unit) if at != _NONE else _NONE
                 ended = (ended << 1 | (at != _NONE and self._sets[at].accepted)) & self._mask
             stopping = [ago for ago in _bits(ended) if ago == 0 or self._completions.after_end(regular, ago)]
             self._next[key] = self._place((regular, at, sum(1 << ago for ago in stopping)))
@@ -134,14 +136,37 @@ class Recogniser(Force):
         """For each kind of token, the lengths of what can come behind it."""
         if state not in self._kinds:
             regular, at, ended = self._places[state]
-            found = []
-            for spot in self._completions.kinds(regular)[0]:
-                lengths = self._completions.behind(at, spot) if at != _NONE else 0
-                for ago in _bits(ended):
-                    lengths |= self._completions.after_end(spot[0], ago + self._words.length[spot[1]])
-                found.append(lengths)
+            spots, length = self._completions.kinds(regular)[0], self._words.length
+            found = [0] * len(spots)
+            for ago in _bits(ended):
+                for kind, (after, word) in enumerate(spots):
+                    found[kind] |= self._completions.after_end(after, ago + length[word])
+            if at != _NONE:
+                self._go_on(at, spots, found)
             self._kinds[state] = found
         return self._kinds[state]
+
+    def _go_on(self, at: int, spots: list[Spot], found: list[int]) -> None:
+        """Add the lengths of what comes behind a set and tokens of some kinds, all kinds unit by unit side by side."""
+        words = self._words
+        rest, sets = np.array([word for _, word in spots], np.int64), np.full(len(spots), at)
+        first, behind, size = np.array(words.first), np.array(words.rest), len(self._rules.classes)
+        while len(going := np.flatnonzero((rest != WHOLE) & (sets != _NONE))):
+            codes, place = np.unique(sets[going] * size + first[rest[going]], return_inverse=True)
+            reached = np.array([self._over(*divmod(code, size)) for code in codes.tolist()], np.int64)
+            sets[going], rest[going] = reached[place], behind[rest[going]]
+            if self._mask > 1:
+                for kind in going[(sets[going] != _NONE) & (rest[going] != WHOLE)].tolist():
+                    if self._sets[sets[kind]].accepted:
+                        found[kind] |= self._completions.after_end(spots[kind][0], words.length[rest[kind]])
+        for kind in np.flatnonzero(sets != _NONE).tolist():
+            found[kind] |= self._completions.behind(int(sets[kind]), spots[kind][0])
+
+    def _over(self, at: int, unit: int) -> int:
+        """The set behind a unit."""
+        if (at, unit) not in self._reached:
+            self._reached[at, unit] = self._intern(self._sets[at].over(unit))
+        return self._reached[at, unit]
 
     def _taken(self, state: int, kinds: list[bool]) -> Booleans:
         """The tokens of some kinds, [V]."""
