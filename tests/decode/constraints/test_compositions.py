@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -20,15 +21,19 @@ from elman.decode import (
     Options,
     Output,
     Prefix,
+    Rank,
     Reason,
     Regex,
     Spelling,
     TableStepper,
+    TextStream,
     Utf8,
     decode,
 )
+from elman.decode.constraints.compiled import compiled
+from elman.decode.constraints.stops import before as stops_before
 from elman.errors import ConfigError
-from tests.decode.constraints.enumerated import Problem
+from tests.decode.constraints.enumerated import Problem, before_stop
 from tests.decode.constraints.test_constraints import written
 from tests.decode.constraints.test_grammar import CASES
 
@@ -48,10 +53,20 @@ def stepper(pieces: tuple[str, ...], seed: int) -> TableStepper:
     return TableStepper(table, Spelling.of(list(pieces)))
 
 
+def over_tokens(kind: str, tokens: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    """The same for constraints on tokens."""
+    if kind == "tokens":
+        return Prefix(tokens), None, lambda given: given[: len(tokens)] == tokens
+    if kind == "some":
+        return Allowed(tokens), None, lambda given: set(given) <= set(tokens)
+    return Infix(tokens), None, lambda given: tokens in [given[k : k + len(tokens)] for k in range(len(given))]
+
+
 @st.composite
 def constraints(draw: Any, size: int, has_grammar: bool) -> tuple[Any, Any, Any]:
     """A constraint, its test on texts, and its test on tokens."""
-    kind = draw(st.sampled_from(["regex", "grammar", "lexicon", "prefix", "infix", "allowed", "utf8", "tokens"]))
+    kinds = ["regex", "grammar", "lexicon", "words", "prefix", "infix", "allowed", "utf8", "tokens", "part", "some"]
+    kind = draw(st.sampled_from(kinds))
     text = draw(st.sampled_from(["a", "b", "ab", "ca", "bc"]))
     if kind == "grammar" and not has_grammar:
         source, test = draw(st.sampled_from(list(CASES.values())))
@@ -61,9 +76,10 @@ def constraints(draw: Any, size: int, has_grammar: bool) -> tuple[Any, Any, Any]
     if kind == "lexicon":
         words = tuple(draw(st.sets(st.sampled_from(["a", "ab", "bca", "cc", "abab", "aabb"]), min_size=1)))
         return Lexicon(words), lambda t: t in words, None
-    if kind == "tokens":
-        tokens = tuple(draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=2)))
-        return Prefix(tokens), None, lambda given: given[: len(tokens)] == tokens
+    if kind in ("tokens", "part", "some"):
+        return over_tokens(kind, tuple(draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=2))))
+    if kind == "words":
+        return Lexicon(("a", "aa", "ca"), "b"), lambda t: re.fullmatch("(a|aa|ca)(b(a|aa|ca))*", t), None
     expression = written(random.Random(draw(st.integers(0, 10**6))), 2)
     return {
         "regex": (Regex(expression), lambda t: re.fullmatch(expression, t), None),
@@ -106,6 +122,7 @@ def tokens_of(output: Output) -> tuple[int, ...]:
     return tuple(output.tokens.tolist())
 
 
+@pytest.mark.filterwarnings("ignore:.*words have characters that no token writes")
 @settings(max_examples=300, deadline=None)
 @given(problems(), st.integers(0, 5))
 def test_random_compositions_against_everything_written_out(problem: Problem, seed: int) -> None:
@@ -119,8 +136,10 @@ def test_random_compositions_against_everything_written_out(problem: Problem, se
     assert {tokens_of(output) for output in wide} == expected
     for how in ({"strategy": "greedy"}, {"strategy": "sample", "count": 20}, {"strategy": "beam", "width": 2}):
         assert {tokens_of(output) for output in searched(problem, source, **how)} <= expected
-    (best,) = searched(problem, source, strategy="exact")
-    assert best.rank == pytest.approx(max(output.rank for output in wide))
+    for ranker in (Rank(), Rank(alpha=0.8)):
+        (best,) = searched(problem, source, strategy="exact", ranker=ranker)
+        ranked = searched(problem, source, strategy="beam", width=every, count=every, early="never", ranker=ranker)
+        assert best.rank == pytest.approx(max(output.rank for output in ranked))
 
 
 def test_a_grammar_with_a_least_length_looks_ahead() -> None:
@@ -128,3 +147,29 @@ def test_a_grammar_with_a_least_length_looks_ahead() -> None:
     for strategy in ("greedy", "sample", "beam", "exact"):
         options = Options(strategy=strategy, min_length=3, max_length=5, constraints=(Grammar('s ::= "a" | "bcd"'),))  # type: ignore[arg-type]
         assert decode(source, [[0]], options)[0].best.text == "bcd"
+
+
+@given(st.lists(st.sampled_from(STRINGS), min_size=1, max_size=3, unique=True), st.integers(0, 10**6))
+def test_where_a_text_stops_does_not_depend_on_its_tokens(stops: list[str], seed: int) -> None:
+    """One text in many tokenisations, read by an automaton, by a stream, and character by character."""
+    pick = random.Random(seed)
+    text = "".join(pick.choice("abcx") for _ in range(8))
+    expected = before_stop(text, stops)
+    for _ in range(4):
+        cuts = sorted({0, len(text), *(pick.randrange(1, 8) for _ in range(pick.randrange(6)))})
+        pieces = [text[a:b] for a, b in itertools.pairwise(cuts)]
+        spelling = Spelling.of([*pieces, *"abcx"])
+        options = Options(max_length=20, stop_strings=tuple(stops), constraints=(Regex("[abcx]*"),))
+        force = compiled(options, len(spelling), spelling)
+        assert force is not None
+        state, stream, shown, taken = np.array([force.begin()]), TextStream(spelling, options), "", []
+        for token in range(len(pieces)):
+            state = force.advance(state, np.array([token]))
+            shown += stream.push([token])
+            taken.append(token)
+            if force.stopped(state)[0]:
+                break
+        whole = "".join(pieces[t] for t in taken)
+        assert bool(force.stopped(state)[0]) == (before_stop(whole, stops) != whole) == (expected != text)
+        assert stops_before(whole, stops) == (len(expected) if expected != text else None)
+        assert shown + stream.end(expected) == expected
