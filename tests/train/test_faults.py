@@ -165,6 +165,17 @@ def test_a_full_disk_before_the_first_checkpoint(small: Small, tmp_path: Path, m
         train(small(), RunFolder(tmp_path / "run"))
 
 
+def test_a_full_disk_before_anything_else(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        message = r"config\.toml: cannot be written: No space left on device; nothing was trained; mend that"
+        with pytest.raises(SaveError, match=message):
+            train(small(), folder)
+    assert [path.name for path in folder.path.iterdir()] == [".lock"]
+    train(small(steps=1), folder)
+
+
 def test_another_failure_to_write(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*arguments: Any) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")

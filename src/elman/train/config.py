@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
-from elman.errors import ConfigError
+from elman.errors import ConfigError, SaveError
 from elman.formats.atomic import atomic_write
 from elman.train.settings import Settings
 
@@ -35,7 +35,7 @@ class Config(Settings, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 
 def write(path: Path, config: Config) -> None:
-    """Write a configuration as TOML, a table a part."""
+    """Write a configuration as TOML, a table a part. Raises SaveError where it cannot be written."""
     plain: list[str] = []
     tables: list[str] = []
     for name, value in msgspec.to_builtins(config).items():
@@ -43,8 +43,14 @@ def write(path: Path, config: Config) -> None:
             tables += ["", f"[{name}]", *_lines(value)]
         else:
             plain += _lines({name: value})
-    with atomic_write(path) as file:
-        file.write("\n".join([*plain, *tables, ""]).encode())
+    try:
+        with atomic_write(path) as file:
+            file.write("\n".join([*plain, *tables, ""]).encode())
+    except OSError as error:
+        reason = error.strerror or error
+        raise SaveError(
+            f"{path}: cannot be written: {reason}; nothing was trained; mend that, then start again"
+        ) from error
 
 
 def read(path: Path) -> Config:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from elman.errors import ConfigError
 
@@ -23,28 +24,29 @@ def locked(path: Path) -> Iterator[None]:
         ConfigError: another process, or another run in this one, holds it; or the file cannot be made.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        file = path.open("a+b", buffering=0)
     except OSError as error:
         raise ConfigError(f"{path.parent}: cannot be locked: {error.strerror}") from None
-    try:
-        _take(handle, path)
-        os.truncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+    with file:
+        _take(file, path)
+        with suppress(OSError):  # a full disk: the lock holds without the number
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
         yield
-    finally:
-        os.close(handle)
 
 
-def _take(handle: int, path: Path) -> None:
+def _take(file: BinaryIO, path: Path) -> None:
     if fcntl is None:
         return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.pread(handle, 20, 0).decode("ascii", "replace") or "of unknown number"
+        file.seek(0)
+        owner = file.read().decode("ascii", "replace")
+        cure = f"stop it (kill {owner})" if owner else "stop it"
         raise ConfigError(
-            f"{path.parent}: process {owner} is training there: wait until it ends, stop it (kill {owner}), or choose "
-            "another folder with `run`"
+            f"{path.parent}: process {owner or '(its number is not known)'} is training there: wait until it ends, "
+            f"{cure}, or choose another folder with `run`"
         ) from None
     except OSError as error:
         raise ConfigError(
