@@ -25,12 +25,8 @@ def step(sized: SizedCell, input: Tensor, initial: Sequence[Tensor], weights: Se
         input, initial: [B, D], and [B, size] for each state; none where the cell's own start is meant.
         weights: the slots of `elman.cells.layout`, then derived parameters.
     """
-    kernel, graph, batch, threads = (
-        sized.engine(input.dtype).inference.whole,
-        sized.graph,
-        len(input),
-        torch.get_num_threads(),
-    )
+    kernel, graph = sized.engine(input.dtype).inference.whole, sized.graph
+    batch, threads = len(input), torch.get_num_threads()
     input, *weights = in_rows(input), *map(readable, weights)
     begin = [in_one_piece(state) for state in initial] or [None] * len(graph.states)
     after = [input.new_empty(batch, sized.size(port.size)) for port in graph.states]
