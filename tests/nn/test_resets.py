@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman.nn
-from elman.errors import ConfigError, DtypeError, ShapeError
+from elman.errors import ConfigError
 from elman.nn import Path, Recurrent
 from elman.nn.plans import BATCH_FIRST, DENSE, PlanSpec
 from elman.sequences import Ragged
@@ -262,42 +261,6 @@ def test_under_vmap(batched: bool) -> None:
         return
     found = torch.func.vmap(lambda x: layer(x, resets=mask())[0])(x)
     assert_same(found, torch.stack([layer(one, resets=mask())[0] for one in x]))
-
-
-PACKED = pack_sequence([torch.randn(3, D), torch.randn(2, D)])
-DENSE_INPUT = torch.randn(T, B, D)
-LENGTHS = "must have the lengths of the input in one"
-WRONG: dict[str, tuple[Any, Any, type[Exception], str]] = {
-    "transposed": (
-        DENSE_INPUT, mask().T, ShapeError, r"resets must be \[7, 5\], one for each step of the input, got \[5, 7\]"
-    ),
-    "of the sequences": (DENSE_INPUT, torch.zeros(B, dtype=torch.bool), ShapeError, r"got \[5\]"),
-    "with features": (DENSE_INPUT, mask().unsqueeze(-1), ShapeError, r"got \[7, 5, 1\]"),
-    "numbers": (DENSE_INPUT, mask().float(), DtypeError, r"must be bool, got torch.float32; convert .* with .bool\(\)"),
-    "integers": (DENSE_INPUT, mask().long(), DtypeError, "must be bool, got torch.int64"),
-    "an array of numbers": (DENSE_INPUT, np.zeros((T, B)), DtypeError, "must be bool, got torch.float64"),
-    "a list": (DENSE_INPUT, [[True]], DtypeError, "a bool tensor in the form of the input, got list"),
-    "True": (DENSE_INPUT, True, DtypeError, "got bool"),
-    "rows": (PACKED, torch.zeros(4, dtype=torch.bool), ShapeError, r"resets must be \[5\]"),
-    "other lengths": (
-        PACKED, pack_sequence([torch.zeros(4).bool(), torch.zeros(1).bool()]), ShapeError, f"PackedSequence {LENGTHS}"
-    ),
-    "another form": (PACKED, Ragged(torch.zeros(5).bool(), np.array([0, 3, 5])), ShapeError, f"Ragged {LENGTHS}"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", WRONG)
-@pytest.mark.parametrize("name", ["LSTM", "Recurrent"])
-def test_wrong_resets_are_refused(name: str, what: str) -> None:
-    x, resets, error, message = WRONG[what]
-    with pytest.raises(error, match=message):
-        LAYERS[name]()(x, resets=resets)
-
-
-def test_traces_are_refused() -> None:
-    layer = LAYERS["GRU"]()
-    with pytest.raises(ConfigError, match="a trace cannot hold resets, which differ from call to call"):
-        torch.jit.trace(lambda x, r: layer(x, resets=r)[0], (torch.randn(T, B, D), mask()), check_trace=False)
 
 
 @pytest.mark.parametrize("name", ["LSTM", "Recurrent"])

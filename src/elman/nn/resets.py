@@ -39,7 +39,8 @@ def with_resets(name: str, batch: Batch, resets: Any) -> Batch:
     if mask.dtype is not torch.bool:
         raise DtypeError(f"{name}: resets must be bool, got {mask.dtype}; convert them with .bool()")
     if tuple(mask.shape) != lead:
-        raise ShapeError(f"{name}: resets must be {list(lead)}, one for each step of the input, got {list(mask.shape)}")
+        form = "of the input" if isinstance(batch.like, Tensor) else f"in the {type(batch.like).__name__}'s order"
+        raise ShapeError(f"{name}: resets must be {list(lead)}, one for each step {form}, got {list(mask.shape)}")
     return replace(batch, plan=replace(batch.plan, resets=mask.detach().reshape(-1).cpu()))
 
 
