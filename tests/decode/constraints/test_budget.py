@@ -48,6 +48,24 @@ def test_what_explodes_is_refused(constraints: tuple[Any, ...], options: dict[st
         decode(uniform(CHARACTERS), [[0]], Options(constraints=constraints, max_states=10_000, **options))
 
 
+NESTED = "\n".join(f"r{k} ::= {'(' * 45} r{k + 1} {'?)' * 45}" for k in range(30)) + '\nr30 ::= "a"'
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Regex("a" * 1_000_000), "a regular expression has at most 200,000 characters, got 1,000,000"),
+        (lambda: Regex("(" * 100_000), "groups are nested more than 50 deep"),
+        (lambda: Grammar("s ::= " + '"a" ' * 200_000), "a grammar has at most 400,000 characters"),
+        (lambda: Grammar("s ::= " + "(" * 100_000), "groups are nested more than 50 deep"),
+        (lambda: Grammar('s ::= "b" - r0\n' + NESTED), "rules within rules are nested too deep"),
+    ],
+)
+def test_what_is_too_long_or_too_deep(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
 def test_more_is_allowed_where_more_is_asked_for() -> None:
     constraint = (Regex("(a|b)*a(a|b){10}"),)
     with pytest.raises(ConfigError, match="raise max_states"):

@@ -31,6 +31,7 @@ from tests.decode.constraints.enumerated import before_stop
 from tests.decode.small import everything, markov, network, texts
 
 LIMIT, STOP = 5, 3
+pytestmark = pytest.mark.filterwarnings("ignore:.*words have characters that no token writes")
 
 CONSTRAINTS: dict[str, tuple[Any, Any]] = {
     "regex": (Regex("(ab|c)*a?"), lambda t: re.fullmatch("(ab|c)*a?", t)),

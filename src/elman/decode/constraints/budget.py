@@ -5,6 +5,7 @@ from __future__ import annotations
 from elman.errors import ConfigError
 
 _EFFORT = 20  # small operations that are allowed for each state
+_STATES_A_SET = 10  # what following a grammar through one more set may cost
 _ENTRIES = 64  # of tables, for each state
 
 
@@ -38,6 +39,12 @@ class Budget:
         self._left -= count
         if self._left < 0:
             self._refuse(f"what {self.max_states:,} states cost")
+
+    def sets(self, count: int) -> None:
+        """Count the sets that a grammar needs for the texts so far; each may cost some work."""
+        if count > self.max_states:
+            self._refuse(f"{self.max_states:,} sets for these texts")
+        self.allow(_STATES_A_SET)
 
     def table(self, states: int, symbols: int) -> None:
         """Raise ConfigError for a table that would be too large."""

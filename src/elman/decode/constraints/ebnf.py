@@ -50,6 +50,7 @@ _TOKEN = {
     for is_plain in (False, True)
 }
 _TIMES = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+_LONGEST = 400_000  # characters of a grammar
 _DIGITS = 9  # of a repetition
 _DEEPEST = 50  # groups within groups
 _MEMBER = {False: re.compile(r"\\.|#x[0-9A-Fa-f]+|.", re.DOTALL), True: re.compile(r"#x[0-9A-Fa-f]+|.", re.DOTALL)}
@@ -77,6 +78,8 @@ def parse(source: str) -> dict[str, Pattern]:
     """
     if not isinstance(source, str):
         raise ConfigError(f"a grammar is text, got {source!r}")
+    if len(source) > _LONGEST:
+        raise ConfigError(f"a grammar has at most {_LONGEST:,} characters, got {len(source):,}")
     return dict(_parsed(source))
 
 

@@ -9,7 +9,7 @@ from elman.errors import ConfigError
 
 Ranges = tuple[tuple[int, int], ...]
 LAST = 0x10FFFF
-_DEEPEST = 40  # rules within rules, where they are written into one pattern
+_DEEPEST = 200  # parts within parts, where rules are written into one pattern
 
 
 @dataclass(frozen=True)
@@ -159,14 +159,26 @@ def inlined(pattern: Pattern, rules: Mapping[str, Pattern]) -> Pattern:
     if order is None:
         raise ConfigError("a rule that recurs can be neither a part of a difference A - B nor beside another grammar")
     known: dict[str, Pattern] = {}
-    depth: dict[str, int] = {}
+    depths: dict[str, int] = {}
     for name in order:
         original = rules.get(name, pattern)
-        depth[name] = 1 + max((depth[other] for other in names(original)), default=0)
-        if depth[name] > _DEEPEST:
-            raise ConfigError(f"rules refer to one another more than {_DEEPEST} deep: make the grammar flatter")
+        depths[name] = _depth(original, depths)
+        if depths[name] > _DEEPEST:
+            raise ConfigError("rules within rules are nested too deep for a difference A - B, or for two grammars")
         known[name] = _with(original, known)
     return known[start]
+
+
+def _depth(pattern: Pattern, of_rules: Mapping[str, int]) -> int:
+    """How deep parts stand within parts, rules written out."""
+    if isinstance(pattern, Name):
+        return of_rules[pattern.name]
+    if isinstance(pattern, Minus):
+        return 1 + max(_depth(pattern.part, of_rules), _depth(pattern.without, of_rules))
+    if isinstance(pattern, Repeat):
+        return 1 + _depth(pattern.part, of_rules)
+    parts = pattern.parts if isinstance(pattern, Join | Either) else ()
+    return 1 + max((_depth(part, of_rules) for part in parts), default=0)
 
 
 def with_differences(rules: Mapping[str, Pattern]) -> dict[str, Pattern]:

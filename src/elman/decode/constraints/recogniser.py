@@ -12,7 +12,6 @@ from elman.decode.constraints.lengths import Lengths, between, shortest
 from elman.decode.roles import Booleans, Integers
 from elman.errors import ConfigError
 
-_MOST_SETS = 1_000_000
 _FAR = 10_000  # tokens: of what is shortest it is said how long it is, up to here
 _NONE = -1  # number of no Earley set
 
@@ -108,8 +107,7 @@ class Recogniser(Force):
         number = self._set_number.get(kernel)
         if number is None:
             number = self._set_number[kernel] = len(self._sets)
-            if number >= _MOST_SETS:
-                raise ConfigError(f"the grammar needs more than {_MOST_SETS:,} sets for this text: make it simpler")
+            self._rules.budget.sets(number + 1)
             self._sets.append(EarleySet(number, kernel, self._rules, self._sets))
         return number
 

@@ -15,6 +15,7 @@ from elman.errors import ConfigError
 
 ANY: Ranges = complement(((10, 10),))  # what a dot stands for: all but a line's end
 _TIMES = re.compile(r"\{([0-9]*)(,?)([0-9]*)\}")
+_LONGEST = 200_000  # characters of an expression
 _DIGITS = 9  # of a repetition
 _DEEPEST = 50  # groups within groups
 _SHOWN = 100  # characters of an expression in a message
@@ -32,6 +33,8 @@ def parse(text: str, is_ascii: bool = False) -> Pattern:
     """
     if not isinstance(text, str):
         raise ConfigError(f"a regular expression is text, got {text!r}")
+    if len(text) > _LONGEST:
+        raise ConfigError(f"a regular expression has at most {_LONGEST:,} characters, got {len(text):,}")
     return _Reader(text, is_ascii).whole()
 
 
