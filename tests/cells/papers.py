@@ -175,10 +175,35 @@ def slstm(w: Weights, x: Vector, h: Vector, c: Vector, n: Vector, m: Vector) -> 
     return h_new, {"h": h_new, "c": c_new, "n": n_new, "m": m_new}
 
 
+def layer_norm_gru(w: Weights, x: Vector, h: Vector, eps: float = 1e-5) -> tuple[Vector, dict[str, Vector]]:
+    """Ba, Kiros & Hinton 2016, the GRU: (z; r) = LN(W_h h; α1) + LN(W_x x; α2), h~ = tanh(LN(W x) + σ(r) LN(U h))."""
+    from_x = layer_norm(np.concatenate([w["W.r"].dot(x), w["W.z"].dot(x)]), eps)
+    from_h = layer_norm(np.concatenate([w["U.r"].dot(h), w["U.z"].dot(h)]), eps)
+    alpha_x, alpha_h, b = (np.concatenate([w[f"{group}.{gate}"] for gate in "rz"]) for group in "vub")
+    r, z = np.split(sigma(alpha_x * from_x + alpha_h * from_h + b), 2)
+    recurrent = w["u.n"] * layer_norm(w["U.n"].dot(h), eps) + w["b.h"]
+    candidate = np.tanh(w["v.n"] * layer_norm(w["W.n"].dot(x), eps) + w["b.n"] + r * recurrent)
+    new = z * h + (1.0 - z) * candidate
+    return new, {"h": new}
+
+
+def sru(w: Weights, x: Vector, c: Vector) -> tuple[Vector, dict[str, Vector]]:
+    """Lei et al. 2018, equations 1 to 4."""
+    f, r = (sigma(w[f"W.{gate}"].dot(x) + w[f"v.{gate}"] * c + w[f"b.{gate}"]) for gate in "fr")
+    memory = f * c + (1.0 - f) * w["W.c"].dot(x)
+    return r * memory + (1.0 - r) * w["W.h"].dot(x), {"c": memory}
+
+
+def multiplicative_lstm(w: Weights, x: Vector, h: Vector, c: Vector) -> tuple[Vector, dict[str, Vector]]:
+    """Krause et al. 2016: an LSTM on m = W_mx x ⊙ W_mh h."""
+    return lstm(w, x, w["W.m"].dot(x) * w["U.m"].dot(h), c)
+
+
 STEPS: dict[str, Step] = {
     step.__name__: step
     for step in (
         elman, elman_relu, lstm, gru, gru_reset_before, peephole_lstm, projected_lstm, coupled_lstm, janet,
-        layer_norm_lstm, indrnn, min_gru, min_lstm, leaky_elman, antisymmetric, slstm,
+        layer_norm_lstm, indrnn, min_gru, min_lstm, leaky_elman, antisymmetric, slstm, layer_norm_gru, sru,
+        multiplicative_lstm,
     )
 }  # fmt: skip

@@ -15,7 +15,12 @@ from tests.equations.autograd import assert_near
 from tests.equations.random_cells import arrays
 
 SIZES = {"D": 3, "H": 5, "P": 2}
-OPTIONS = {"janet": {"beta": 0.5}, "layer_norm_lstm": {"eps": 0.25}, "antisymmetric": {"eps": 0.5, "gamma": 0.75}}
+OPTIONS = {
+    "janet": {"beta": 0.5},
+    "layer_norm_lstm": {"eps": 0.25},
+    "layer_norm_gru": {"eps": 0.25},
+    "antisymmetric": {"eps": 0.5, "gamma": 0.75},
+}
 
 
 def drawn(name, seed=0):
