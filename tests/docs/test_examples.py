@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from elman import cells
+from elman.equations.language.unknown import FUNCTIONS
+
 # A block of Python or of commands, and what Python prints where the page shows it.
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\.venv/bin/)?elman (.*)$", re.MULTILINE)
@@ -53,3 +56,12 @@ def run_commands(text: str) -> None:
         arguments = shlex.split(line)
         small = SMALL if arguments[0] == "train" else []
         assert main([*arguments, *small]) == 0, f"elman {line}"
+
+
+def test_all_functions_and_cells_are_documented(root: Path) -> None:
+    page = (root / "docs/cells.md").read_text("utf-8")
+    table = page.partition("## What equations may say")[2].partition("\n\nAll run on")[0]
+    named = set(re.findall(r"`(\w+)", table))
+    assert set(FUNCTIONS) <= named, f"without a row: {set(FUNCTIONS) - named}"
+    built_in = set(re.findall(r"`(\w+)`", page.partition("## Built in")[2]))
+    assert set(cells.names()) <= built_in, f"not listed: {set(cells.names()) - built_in}"
