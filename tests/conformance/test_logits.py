@@ -32,7 +32,7 @@ def network(cell, dtype, request):
     if dtype is torch.bfloat16:
         pytest.skip("model files hold float32 and float64")
     torch.manual_seed(0)
-    sizes = {letter: hidden_size for letter in cell.graph.letters if letter not in "DH"}
+    sizes = {letter: hidden_size for letter in cell.graph.letters if letter not in {"D", "H", *cell.graph.fixed}}
     stack = Stack(cell, hidden_size, 1 if cell.graph.output_size == "1" else 2, sizes=sizes)
     model = Network(OneHot(vocabulary_size), stack, Softmax(vocabulary_size)).to(dtype)
     with torch.no_grad():

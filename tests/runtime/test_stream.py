@@ -191,7 +191,7 @@ def test_more_sequences_than_memory_holds(monkeypatch: pytest.MonkeyPatch) -> No
     """Refused before anything is taken: the system would give it, and end the process later."""
     monkeypatch.setattr("elman.runtime.room.free_memory", lambda: 1 << 30)
     model = Model(build("gru"))
-    monkeypatch.setattr("elman.runtime.network.NetworkStepper", None)  # nobody asks for a place
+    monkeypatch.setattr("elman.runtime.pipeline.PipelineStepper", None)  # nobody asks for a place
     for begin in (model.stream, RowStepper(model).start):
         with pytest.raises(ConfigError, match=r"1,000,000,000 sequences side by side take \d+.* GiB, and 1.0 GiB are"):
             begin(10**9)

@@ -15,7 +15,7 @@ import pytest
 from elman.errors import ConfigError
 from elman.kernels import BoundKernel, default_threads
 from elman.runtime import Model
-from elman.runtime.network import NetworkStepper
+from elman.runtime.pipeline import PipelineStepper
 from elman.runtime.rows import RowStepper
 from elman.runtime.team import WORTH_A_TEAM
 from tests.decode.small import model_file
@@ -81,17 +81,17 @@ def test_a_place_that_is_in_use_is_not_entered(model: Model, monkeypatch: pytest
     expected, _ = stepper.step(np.array([3]), state, np.copy)
     _, state = stepper.step(np.array([2]), stepper.start(1), np.copy)
     inside, go_on = threading.Event(), threading.Event()
-    first, step = threading.get_ident(), NetworkStepper.step
+    first, step = threading.get_ident(), PipelineStepper.step
     places = []
 
-    def slow(self: NetworkStepper, x: Any) -> Any:
+    def slow(self: PipelineStepper, x: Any) -> Any:
         places.append(self)
         if threading.get_ident() != first:
             inside.set()
             assert go_on.wait(60)
         return step(self, x)
 
-    monkeypatch.setattr(NetworkStepper, "step", slow)
+    monkeypatch.setattr(PipelineStepper, "step", slow)
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(stepper.step, np.array([3]), state, np.copy)
         assert inside.wait(60)
@@ -105,15 +105,15 @@ def test_a_place_that_is_in_use_is_not_entered(model: Model, monkeypatch: pytest
 def test_a_stream_of_two_threads_is_refused(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     stream, alone = model.stream(), model.stream()
     expected = [alone.step(2), alone.step(3)]
-    inside, go_on, step = threading.Event(), threading.Event(), NetworkStepper.step
+    inside, go_on, step = threading.Event(), threading.Event(), PipelineStepper.step
 
-    def slow(self: NetworkStepper, x: Any) -> Any:
+    def slow(self: PipelineStepper, x: Any) -> Any:
         inside.set()
         assert go_on.wait(60)
         return step(self, x)
 
     with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
-        patch.setattr(NetworkStepper, "step", slow)
+        patch.setattr(PipelineStepper, "step", slow)
         first = pool.submit(stream.step, 2)
         assert inside.wait(60)
         for use in (lambda: stream.step(1), stream.reset, lambda: stream.state, lambda: set_state(stream, alone.state)):

@@ -23,7 +23,7 @@ from elman.decode import Decoding, ModelStepper, Options, Result, Spelling
 from elman.decode.text_stream import TextStream
 from elman.errors import ConfigError
 from elman.formats.atomic import atomic_write
-from elman.runtime import load
+from elman.runtime import Model, load
 
 
 def sample(
@@ -49,13 +49,10 @@ def sample(
         threads: that a step may take; 0: one, or where the step is worth it ELMAN_NUM_THREADS or the machine's cores.
         settings: what can be chosen.
     """
-    _check_choices(compare, tree or svg is not None, settings)
-    check_target("--svg", svg)
-    model = load(run)
-    if model.vocabulary is None:
-        raise ConfigError(f"{run}: this model has no vocabulary, so it cannot write text")
+    _check_choices(compare, tree, svg, settings)
+    model, vocabulary = _loaded(run)
     stepper = ModelStepper(model, threads)
-    begin = first_prompt(model.vocabulary) if prompt is None else prompt
+    begin = first_prompt(vocabulary) if prompt is None else prompt
     if compare:
         with _telling():
             return strategies.show(stepper, begin, settings, json)
@@ -66,7 +63,7 @@ def sample(
         result = decoding.results()[0]
         print(json_.dumps(_facts(result, options, {"cell": model.cell, "prompt": begin})))
     else:
-        result = _write(decoding, prompt or "", Spelling.of(model.vocabulary), options)
+        result = _write(decoding, prompt or "", Spelling.of(vocabulary), options)
     _show_tree(result, tree and not json, svg)
     return ExitStatus.OK
 
@@ -81,8 +78,18 @@ def _telling() -> Iterator[None]:
         say(message)
 
 
-def _check_choices(compare: bool, tree: bool, settings: SampleSettings) -> None:
-    """Raise ConfigError where the options contradict one another."""
+def _loaded(run: Path) -> tuple[Model, Vocabulary]:
+    """The model and its vocabulary; ConfigError where it has none."""
+    model = load(run)
+    if model.vocabulary is None:
+        raise ConfigError(f"{run}: this model has no vocabulary, so it cannot write text")
+    return model, model.vocabulary
+
+
+def _check_choices(compare: bool, tree: bool, svg: Path | None, settings: SampleSettings) -> None:
+    """Raise ConfigError where the options contradict one another, or the picture cannot be written."""
+    check_target("--svg", svg)
+    tree |= svg is not None
     if compare and tree:
         raise ConfigError("--compare shows strategies, --tree and --svg show one beam: leave one of them out")
     if tree and settings.strategy != "beam":

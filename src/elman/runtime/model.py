@@ -15,7 +15,7 @@ from elman.data.vocabulary import Vocabulary
 from elman.errors import ConfigError
 from elman.formats import model_file
 from elman.formats.model_file import IN_FOLDER, ModelFile
-from elman.runtime.network import Network
+from elman.runtime.pipeline import Pipeline
 from elman.runtime.room import MOST_ROWS
 from elman.runtime.stream import Stream
 from elman.runtime.team import Team
@@ -57,17 +57,17 @@ class Model:
         """
         of_kind("reference", reference, bool, "True or False")
         batch, team = whole("batch", batch, 1, MOST_ROWS), Team(threads)
-        return Stream(self.reference if reference else self.network, batch, team)
+        return Stream(self.reference if reference else self.pipeline, batch, team)
 
     @cached_property
-    def network(self) -> Network:
+    def pipeline(self) -> Pipeline:
         """What its streams and steppers share."""
-        return Network.of(self.file)
+        return Pipeline.of(self.file)
 
     @cached_property
-    def reference(self) -> Network:
+    def reference(self) -> Pipeline:
         """The same through the equations."""
-        return Network.of(self.file, reference=True)
+        return Pipeline.of(self.file, reference=True)
 
 
 def model_path(path: str | os.PathLike[str]) -> Path:

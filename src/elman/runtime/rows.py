@@ -20,7 +20,7 @@ from elman.checks import of_kind, shown, whole
 from elman.errors import ConfigError, ShapeError
 from elman.formats.heads import Softmax
 from elman.runtime.model import Model
-from elman.runtime.network import Network
+from elman.runtime.pipeline import Pipeline
 from elman.runtime.room import MOST_ROWS
 from elman.runtime.team import Team
 
@@ -84,9 +84,9 @@ class _Place:
     Whoever touches anything in it holds its lock.
     """
 
-    def __init__(self, network: Network, batch: int, team: Team) -> None:
-        self.network, self.batch, self.lock = network, batch, Lock()
-        self._stepper = network.stepper(batch, team)
+    def __init__(self, pipeline: Pipeline, batch: int, team: Team) -> None:
+        self.pipeline, self.batch, self.lock = pipeline, batch, Lock()
+        self._stepper = pipeline.stepper(batch, team)
         self._newest: weakref.ref[RowState] | None = None
         self._older: weakref.ref[RowState] | None = None
         self._older_arrays: Sequence[Array] = ()
@@ -153,13 +153,13 @@ class RowStepper:
         of_kind("model", model, Model, "a Model (elman.load reads one)")
         if not isinstance(model.file.head, Softmax):
             raise ConfigError("decoding needs a model that predicts tokens; this one has no head that does")
-        self._network, self._team = model.network, Team(threads)
+        self._pipeline, self._team = model.pipeline, Team(threads)
         self.size: int = model.file.head.size
         self._places: list[_Place] = []  # never changed, only replaced: threads may look through it
 
     def start(self, batch: int) -> RowState:
         """The state of sequences that have read nothing. Raises ConfigError for more than memory holds."""
-        return RowState(self._network.start(whole("batch", batch, 0, MOST_ROWS)), batch=batch)
+        return RowState(self._pipeline.start(whole("batch", batch, 0, MOST_ROWS)), batch=batch)
 
     def step(self, tokens: NDArray[np.int64], state: RowState, read: Callable[[Array], Read]) -> tuple[Read, RowState]:
         """One step.
@@ -188,7 +188,7 @@ class RowStepper:
         """A place to step from the state, its lock held: where the state lives, unless another thread steps there."""
         place = state.place
         if place is not None:
-            if place.network is self._network and place.lock.acquire(False):
+            if place.pipeline is self._pipeline and place.lock.acquire(False):
                 return place
             _ = state.arrays  # which then live there no more
         places = sorted((p for p in self._places if p.batch == state.batch), key=lambda p: not p.is_idle)
@@ -196,7 +196,7 @@ class RowStepper:
             for place in places:
                 if place.lock.acquire(False):
                     return place
-        place = _Place(self._network, state.batch, self._team)
+        place = _Place(self._pipeline, state.batch, self._team)
         place.lock.acquire()
         self._places = [*self._places, place][-_PLACES:]
         return place
@@ -205,7 +205,7 @@ class RowStepper:
         if type(state) is not RowState:
             raise ConfigError(f"step: state must be what start or a step gave, got {shown(state)}")
         tokens = as_tokens(tokens)
-        batch, size = len(tokens), self._network.inputs
+        batch, size = len(tokens), self._pipeline.inputs
         if batch == 0 or state.batch != batch:
             raise ShapeError(f"step: {state.batch} sequences, at least 1, need as many tokens; got {batch}")
         if batch == 1:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from elman.arrays import as_array
 from elman.checks import OneAtATime, of_kind, shown, whole
 from elman.errors import DtypeError, ShapeError
-from elman.runtime.network import Network
+from elman.runtime.pipeline import Pipeline
 from elman.runtime.room import MOST_ROWS
 from elman.runtime.team import Team
 from elman.state import State, to_numpy
@@ -25,15 +25,15 @@ class Stream:
     the model's weights.
 
     Args:
-        network: the model's, on the kernels or as the reference.
+        pipeline: the model's, on the kernels or as the reference.
         batch: sequences side by side, B.
         team: the threads that a step may take.
     """
 
-    def __init__(self, network: Network, batch: int, team: Team) -> None:
-        of_kind("network", network, Network, "a model's (Model.stream begins a stream)")
+    def __init__(self, pipeline: Pipeline, batch: int, team: Team) -> None:
+        of_kind("pipeline", pipeline, Pipeline, "a model's (Model.stream begins a stream)")
         self.batch = whole("batch", batch, 1, MOST_ROWS)
-        self._network, self._stepper = network, network.stepper(batch, team)
+        self._pipeline, self._stepper = pipeline, pipeline.stepper(batch, team)
         self._tokens = np.zeros(1, np.int64)
         self._one_at_a_time = OneAtATime("this stream", "give each thread a stream of its own")
 
@@ -94,7 +94,7 @@ class Stream:
         if shapes != got:
             raise ShapeError(f"this stream's state must be {shapes}, got {got}")
         if strange := sorted({str(array.dtype) for array in values.values() if array.dtype.kind not in "fiub"}):
-            raise DtypeError(f"this stream's state must be {self._network.dtype}, got {', '.join(strange)}")
+            raise DtypeError(f"this stream's state must be {self._pipeline.dtype}, got {', '.join(strange)}")
         return values
 
     def _states(self) -> list[dict[str, Array]]:
@@ -105,14 +105,14 @@ class Stream:
         return all(shape == shapes[0] for shape in shapes)
 
     def _start(self) -> dict[str, float]:
-        layers = self._network.layers
+        layers = self._pipeline.layers
         if self._alike():
             return {p.name: p.start for p in layers[0].graph.states}
         return {f"{p.name}.{k}": p.start for k, layer in enumerate(layers) for p in layer.graph.states}
 
     def _checked(self, x: ArrayLike) -> tuple[Array, bool]:
         """`x` as an array with its batch axis, and whether it came without."""
-        size = self._network.inputs
+        size = self._pipeline.inputs
         if type(x) is int and self.batch == 1 and 0 <= x < size:  # the commonest case, made quick
             self._tokens[0] = x
             return self._tokens, True

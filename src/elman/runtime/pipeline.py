@@ -23,15 +23,15 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Pipeline:
     """Layers from the input up, and the head. Nothing in it changes, so that any number of threads may read it."""
 
     layers: tuple[FusedLayer | ReferenceLayer, ...]
     head: Head | None
 
     @classmethod
-    def of(cls, file: ModelFile, reference: bool = False) -> Network:
-        """The network of a model file, on the kernels or as the reference. Raises ConfigError if it cannot stream."""
+    def of(cls, file: ModelFile, reference: bool = False) -> Pipeline:
+        """The pipeline of a model file, on the kernels or as the reference. Raises ConfigError if it cannot stream."""
         found = _layers(file)
         if reference:
             return cls(tuple(ReferenceLayer(*layer) for layer in found), head_of(file))
@@ -64,18 +64,18 @@ class Network:
         ports = [(layer, port) for layer in self.layers for port in layer.graph.states]
         return [np.full((batch, layer.size(port.size)), port.start, layer.dtype) for layer, port in ports]
 
-    def stepper(self, batch: int, team: Team) -> NetworkStepper:
+    def stepper(self, batch: int, team: Team) -> PipelineStepper:
         """A place for `batch` sequences to move in. Raises ConfigError where memory does not suffice for it."""
         check_room(batch, self._bytes)
-        return NetworkStepper(self, batch, team)
+        return PipelineStepper(self, batch, team)
 
 
-class NetworkStepper:
-    """Sequences side by side on their way through a network; one thread at a time may step it."""
+class PipelineStepper:
+    """Sequences side by side on their way through a pipeline; one thread at a time may step it."""
 
-    def __init__(self, network: Network, batch: int, team: Team) -> None:
-        self.layers = [layer.stepper(batch, team) for layer in network.layers]
-        self._last, head = self.layers[-1], network.head
+    def __init__(self, pipeline: Pipeline, batch: int, team: Team) -> None:
+        self.layers = [layer.stepper(batch, team) for layer in pipeline.layers]
+        self._last, head = self.layers[-1], pipeline.head
         self._steps = 0
         self._head = None if head is None else head.stepper(self._last.output_rows, batch, team)
 
