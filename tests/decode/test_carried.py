@@ -84,3 +84,13 @@ def test_another_models_state() -> None:
     (result,) = decode(model(hidden=5), [[0]], Options(max_length=2))
     with pytest.raises(ShapeError, match="this state is another model's: its arrays have other shapes"):
         decode(model(hidden=6), [result.best.carried])
+
+
+@pytest.mark.parametrize("constraint", [Regex("a[abc]{5}"), Grammar('s ::= "a" t{5}  t ::= [abc]')])
+def test_what_is_forbidden_from_now_on_may_stand_in_what_was_written(constraint: Any) -> None:
+    first = Options(max_length=6, constraints=(constraint,))
+    carried = begun(first, 3)
+    assert carried.text.tolist()[:1] == [0]
+    later = Options(max_length=3, constraints=(constraint,), bias={0: -np.inf, 1: -np.inf})
+    (result,) = decode(markov(4, 3, sharp=2.0), [carried], later)
+    assert (result.best.text, result.best.reason) == ("ccc", Reason.CONSTRAINT)

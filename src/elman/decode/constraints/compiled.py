@@ -9,7 +9,7 @@ import numpy as np
 
 from elman.decode.constraints import automaton as automata
 from elman.decode.constraints import pattern
-from elman.decode.constraints.automaton import DEAD, Automaton
+from elman.decode.constraints.automaton import Automaton
 from elman.decode.constraints.budget import Budget
 from elman.decode.constraints.earley import Rules
 from elman.decode.constraints.force import Force, Limits, Tables
@@ -41,7 +41,9 @@ def compiled(options: Options, size: int, spelling: Spelling | None) -> Force | 
     if alphabet is not None:
         texts += [alphabet.automaton(pattern.inlined(pattern.Name(next(iter(rules))), rules)) for rules in derived[1:]]
     tokens = [constraint.over_tokens(size) for constraint in options.constraints if is_over_tokens(constraint)]
-    tables = Tables(_taken(_regular(texts, tokens, options, alphabet, budget), options), limits)
+    # Stop tokens are no part of a text.
+    barred = [*options.stop_tokens, *(token for token, value in options.bias.items() if value == -np.inf)]
+    tables = Tables(_regular(texts, tokens, options, alphabet, budget), limits, barred)
     if not derived or alphabet is None:
         return tables
     return Recogniser(Rules(derived[0], alphabet), tables, alphabet, limits)
@@ -72,11 +74,3 @@ def _regular(
     if stops:
         text = with_stops(text, stops, max(map(len, units)), budget)
     return reduce(both, [text.over_tokens(units, budget), *tokens])
-
-
-def _taken(automaton: Automaton, options: Options) -> Automaton:
-    """The same where stop tokens are no part of a text, and forbidden ones are not taken."""
-    banned = [token for token, value in options.bias.items() if value == -np.inf]
-    following = automaton.next.copy()
-    following[:, [*options.stop_tokens, *banned]] = DEAD
-    return Automaton(following, automaton.accept, automaton.tail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,14 +50,18 @@ class Force(ABC):
         """
         if not len(tokens):
             return self.begin()
-        state = np.array([self.first], np.int64)
-        for token in tokens:
-            state = self.advance(state, token[None])
-        return int(state[0])
+        state = self.first
+        for token in tokens.tolist():
+            state = self.over(state, token)
+        return state
 
     @abstractmethod
     def begin(self) -> int:
         """The first state. Raises ConfigError where no text is as long as it must be, and not longer."""
+
+    @abstractmethod
+    def over(self, state: int, token: int) -> int:
+        """The state behind a token that was written before this search, which may forbid it from now on."""
 
     @abstractmethod
     def allowed(self, states: Integers, length: int) -> Booleans:
@@ -87,25 +92,28 @@ class Tables(Force):
     """Everything that is regular, as one automaton over tokens.
 
     Args:
-        automaton: over tokens; those that may not be taken lead nowhere.
+        automaton: over tokens.
         limits: lengths.
+        barred: tokens that are not taken.
 
     Attributes:
         next: int32 [S, V], without ways that lead to no end.
+        whole: int32 [S, V], with barred tokens.
         accept: bool [S].
         tail: int32 [S], see `Automaton`.
-
-    Raises:
-        ConfigError: the constraints cannot be met at all.
     """
 
     first = BEGIN
 
-    def __init__(self, automaton: Automaton, limits: Limits) -> None:
+    def __init__(self, automaton: Automaton, limits: Limits, barred: Sequence[int] = ()) -> None:
+        whole = automaton.next
+        if len(barred):
+            following = whole.copy()
+            following[:, list(barred)] = DEAD
+            automaton = Automaton(following, automaton.accept, automaton.tail)
         self._limits, self._distance = limits, automaton.distances()
-        if self._distance[BEGIN] == FAR:
-            raise ConfigError("the constraints match nothing that these tokens can write: they can never be met")
         self.next = np.where(self._distance[automaton.next] < FAR, automaton.next, DEAD)
+        self.whole = whole if len(barred) else self.next
         self.accept, self.tail = automaton.accept, automaton.tail
         self._free = self.next != DEAD
         self._farthest = int(self._distance[self._distance < FAR].max(initial=0))
@@ -116,12 +124,18 @@ class Tables(Force):
 
     def begin(self) -> int:
         """See `Force`."""
+        if self._distance[BEGIN] == FAR:
+            raise ConfigError("the constraints match nothing that these tokens can write: they can never be met")
         if not self._alive(0)[BEGIN]:
             raise ConfigError(
                 f"the constraints cannot be met by {self._limits.least} … {self._limits.most} tokens; "
                 f"the shortest text that meets them has {self._distance[BEGIN]}"
             )
         return BEGIN
+
+    def over(self, state: int, token: int) -> int:
+        """See `Force`."""
+        return int(self.whole[state, token])
 
     def _before_least(self) -> list[Booleans]:
         """For each length below the least: states from which an end can be reached that is neither early nor late."""

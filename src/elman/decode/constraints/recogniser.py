@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from elman.decode.constraints.automaton import Table
 from elman.decode.constraints.completions import WHOLE, Completions, Spot, Words
 from elman.decode.constraints.earley import ROOT, EarleySet, Item, Rules
 from elman.decode.constraints.force import Force, Limits, Tables
@@ -28,9 +29,6 @@ class Recogniser(Force):
         tables: the regular constraints; `everything` where there are none.
         alphabet: of the vocabulary.
         limits: lengths.
-
-    Raises:
-        ConfigError: no text that these tokens can write satisfies all.
     """
 
     def __init__(self, rules: Rules, tables: Tables, alphabet: Alphabet, limits: Limits) -> None:
@@ -56,6 +54,7 @@ class Recogniser(Force):
 
     def begin(self) -> int:
         """See `Force`."""
+        self._tables.begin()
         regular, at, _ = self._places[self.first]
         lengths = self._completions.behind(at, regular)
         if not lengths:
@@ -71,6 +70,10 @@ class Recogniser(Force):
                 "with what stands beside it"
             )
         return self.first
+
+    def over(self, state: int, token: int) -> int:
+        """See `Force`."""
+        return self._step(state, token, self._tables.whole)
 
     def allowed(self, states: Integers, length: int) -> Booleans:
         """See `Force`."""
@@ -121,14 +124,17 @@ class Recogniser(Force):
         """The place behind a token."""
         key = state, token
         if key not in self._next:
-            regular, at, ended = self._places[state]
-            regular = int(self._tables.next[regular, token])
-            for unit in self._units[token]:
-                at = self._over(at, unit) if at != _NONE else _NONE
-                ended = (ended << 1 | (at != _NONE and self._sets[at].accepted)) & self._mask
-            stopping = [ago for ago in _bits(ended) if ago == 0 or self._completions.after_end(regular, ago)]
-            self._next[key] = self._place((regular, at, sum(1 << ago for ago in stopping)))
+            self._next[key] = self._step(state, token, self._tables.next)
         return self._next[key]
+
+    def _step(self, state: int, token: int, table: Table) -> int:
+        regular, at, ended = self._places[state]
+        regular = int(table[regular, token])
+        for unit in self._units[token]:
+            at = self._reach(at, unit) if at != _NONE else _NONE
+            ended = (ended << 1 | (at != _NONE and self._sets[at].accepted)) & self._mask
+        stopping = [ago for ago in _bits(ended) if ago == 0 or self._completions.after_end(regular, ago)]
+        return self._place((regular, at, sum(1 << ago for ago in stopping)))
 
     def _following(self, state: int) -> list[int]:
         """For each kind of token, the lengths of what can come behind it."""
@@ -151,7 +157,7 @@ class Recogniser(Force):
         first, behind, size = np.array(words.first), np.array(words.rest), len(self._rules.classes)
         while len(going := np.flatnonzero((rest != WHOLE) & (sets != _NONE))):
             codes, place = np.unique(sets[going] * size + first[rest[going]], return_inverse=True)
-            reached = np.array([self._over(*divmod(code, size)) for code in codes.tolist()], np.int64)
+            reached = np.array([self._reach(*divmod(code, size)) for code in codes.tolist()], np.int64)
             sets[going], rest[going] = reached[place], behind[rest[going]]
             if self._mask > 1:
                 for kind in going[(sets[going] != _NONE) & (rest[going] != WHOLE)].tolist():
@@ -160,7 +166,7 @@ class Recogniser(Force):
         for kind in np.flatnonzero(sets != _NONE).tolist():
             found[kind] |= self._completions.behind(int(sets[kind]), spots[kind][0])
 
-    def _over(self, at: int, unit: int) -> int:
+    def _reach(self, at: int, unit: int) -> int:
         """The set behind a unit."""
         if (at, unit) not in self._reached:
             self._reached[at, unit] = self._intern(self._sets[at].over(unit))
