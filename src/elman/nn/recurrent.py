@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -82,8 +83,7 @@ class Recurrent(OwnLayer):
         read_checkpoint(checkpoint)
         check_precision(precision)
         self.sizes = sizes_of(self.graph, input_size, hidden_size, sizes)
-        if num_layers < 1 or not 0 <= dropout < 1:
-            raise ConfigError(f"num_layers must be at least 1 and dropout in [0, 1), got {num_layers} and {dropout}")
+        _check_stack(num_layers, dropout)
         if not self.graph.parameters:
             raise ConfigError(f"{self.cell.name}: has no parameters; a layer needs one at least, which gives its dtype")
         for layer in range(1, num_layers):
@@ -256,6 +256,13 @@ class Recurrent(OwnLayer):
             name: getattr(self, name) for name in ("batch_first", "dropout", "bidirectional", "checkpoint", "precision")
         }
         return ", ".join(parts + [f"{name}={value}" for name, value in options.items() if value])
+
+
+def _check_stack(num_layers: Any, dropout: Any) -> None:
+    whole = isinstance(num_layers, Integral) and not isinstance(num_layers, bool)
+    if not whole or num_layers < 1 or not isinstance(dropout, Real) or not 0 <= float(dropout) < 1:
+        got = f"got {num_layers!r} and {dropout!r}"
+        raise ConfigError(f"num_layers must be at least 1 and dropout in [0, 1), {got}")
 
 
 def _name(slot: TensorSlot, layer: int, direction: int) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-FUNCTIONS = (
-    "abs", "block_diagonal", "cos", "dot", "exp", "floor", "layer_norm", "log", "maximum", "mean", "minimum",
-    "mod", "relu", "round", "shift", "sigmoid", "sin", "softmax", "softplus", "sqrt", "step", "straight_through",
-    "sum", "tanh", "where",
-)  # fmt: skip
+from elman.equations.language import functions
+
+FUNCTIONS = tuple(
+    sorted(n for n, f in vars(functions).items() if n[0] != "_" and getattr(f, "__module__", "") == functions.__name__)
+)
 """The functions that equations are written with."""
 
 # How the same is called elsewhere.
