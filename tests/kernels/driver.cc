@@ -274,6 +274,7 @@ int main(int argc, char** argv) {
         check_loss(table->f32);
         check_loss(table->f64);
         std::printf("%s: %zu programs, in three precisions, same bits with 1 to 6 threads\n", table->name, lines.size());
+        std::fflush(stdout);
     }
     return 0;
 }
