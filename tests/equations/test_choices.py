@@ -90,3 +90,28 @@ def test_scalars_choose_for_all_units():
     np.testing.assert_allclose(d_h[0, 0], [1.0, 1.0])
     np.testing.assert_allclose(d_h[0, 1], np.exp([1.0, 0.0] + b) * [2.0, 1.0], rtol=1e-14)
     np.testing.assert_allclose(d_b, np.exp([1.0, 0.0] + b) * [1.0, 0.0], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "branch", ["layer_norm(log(h))", "softmax(log(h) + b)", "h * mean(sqrt(h))", "h * dot(log(h), h)"]
+)
+def test_a_scalar_keeps_a_row_out_of_what_all_units_make(branch):
+    """The second row is no number in the branch that its scalar does not choose."""
+    group = ", b" if "b)" in branch else ""
+    cell = make(
+        f"""
+        @cell(inputs="x dt:1", states="h", output="y")
+        def step(x, dt, h, W{group}):
+            return h + W @ x, where(dt > 0, 2 * h, {branch})
+        """
+    )
+    layer = Recurrent(cell, 1, 3, dtype=torch.float64)
+    h = torch.tensor([[[1.0, 2.0, 4.0], [-1.0, -2.0, 0.0]]], dtype=torch.float64, requires_grad=True)
+    x, dt = torch.zeros(1, 2, 1, dtype=torch.float64), torch.tensor([[-1.0, 1.0]], dtype=torch.float64)
+    y, _ = layer((x, dt), {"h": h})
+    weights = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    (d_h,) = torch.autograd.grad((y * weights).sum(), h)
+    np.testing.assert_allclose(d_h[0, 1], 2 * weights)
+    single, _ = layer((x[:, :1], dt[:, :1]), {"h": h[:, :1]})
+    np.testing.assert_allclose(d_h[0, 0], torch.autograd.grad((single * weights).sum(), h)[0][0, 0])
+    assert torch.isfinite(d_h).all()

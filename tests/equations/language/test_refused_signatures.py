@@ -58,6 +58,7 @@ SIGNATURES = {
     "parameter without size": ('states="h", parameters="W"', "x, h, W", "the size of W is one capital letter", "v:1"),
     "small size of one": ('states="h", parameters="W:r"', "x, h, W", "of W is one capital letter", "W.down:R"),
     "three sizes": ('states="h", parameters="W:H,D,R"', "x, h, W", "W has 3 sizes", "rows and columns"),
+    "sizes twice": ('states="h", parameters="W:R W:H"', "x, h, W", "parameters name W twice", "give it one size"),
     "no parameter": ('states="h", parameters="1:R"', "x, h, W", "parameters name '1'", "W.down:R"),
     "size of nothing": ('states="h", parameters="V:R"', "x, h, W", "parameters name V, which is no", "it has W"),
     "size of a state": ('states="h", parameters="h:R"', "x, h, W", "parameters name h, which is no", "it has W"),

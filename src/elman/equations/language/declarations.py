@@ -41,7 +41,11 @@ class Declarations:
             if name not in names:
                 refuse(f"start names {name!r}, which is no state", f"the states are {', '.join(names)}")
         self.output, self.output_size = self._output(said.output, names)
-        self.sizes = dict(self._parameter(word) for word in self._words(said.parameters, "parameters"))
+        sizes = [self._parameter(word) for word in self._words(said.parameters, "parameters")]
+        self.sizes = dict(sizes)
+        for name, _ in sizes:
+            if sum(name == other for other, _ in sizes) > 1:
+                refuse(f"parameters name {name} twice", "give it one size, or each of its members one")
         constants = self._mapping(said.constants, "constants", '{"A": array}')
         self.constants = {self._constant_name(name): self._array(name, value) for name, value in constants.items()}
 

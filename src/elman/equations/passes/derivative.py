@@ -133,10 +133,12 @@ class _Reverse:
         if not given:
             return
         mean = self.op("div", total_of(self.builder, list(given.values())), norm.count)
+        any_d = total_of(self.builder, [self.op("abs", d) for d in given.values()]) if self.chosen[norm.scale] else None
         products = [self.op("mul", d, out) for out, d in given.items()]
         slope = self.op("div", total_of(self.builder, products), norm.count)
         for arg, out in zip(norm.args, norm.outs, strict=True):
             rest = self.op("add", mean, self.op("mul", out, slope))
             d = given.pop(out, None)  # once, where a vector is joined twice
             centred = self.op("neg", rest) if d is None else self.op("sub", d, rest)
-            self.accumulate(arg, self.op("mul", norm.scale, centred))
+            share = self.op("mul", norm.scale, centred)
+            self.accumulate(arg, self.op("where", any_d, share, self.number(0)) if any_d is not None else share)

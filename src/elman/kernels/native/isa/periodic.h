@@ -81,7 +81,7 @@ ELMAN_INLINE vec<T> turned_sin(vec<T> x) {
     const vec<T> sine = r - r * (w * alternating_series<T, 3>(w)), cosine = 1 - w * alternating_series<T, 2>(w);
     const Bits<T> turns = to_bits<T>(sum) + typename Format<T>::word(quarter);
     const vec<T> y = select((turns & 1) != 0, cosine, sine);
-    return from_bits<T>(to_bits<T>(y) ^ ((turns & 2) << (8 * sizeof(T) - 2)));
+    return from_bits<T>(to_bits<T>(y) ^ ((turns & 2) << (8 * static_cast<int>(sizeof(T)) - 2)));
 }
 
 template <class T, int quarter>
