@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from elman.cli.arguments import all_options
 from elman.cli.dashes import named, with_dashes
 from elman.train.folder import RunFolder
 from elman.train.memory import total_memory
@@ -132,6 +133,14 @@ def test_a_configuration_that_is_not_utf8(elman: Program, run: Path) -> None:
     assert "run/config.toml: not the configuration of a run: not UTF-8 at byte" in ended.err
 
 
+def test_a_configuration_of_other_kinds(elman: Program, run: Path) -> None:
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace("hidden = 12", "hidden = 'many'"))
+    ended = elman("train", "text", "--run", run, "--resume")
+    assert ended.status == 1
+    assert ended.err.endswith("not the configuration of a run: Expected 'int', got 'str' - at '$.network.hidden'\n")
+
+
 def test_a_run_of_an_earlier_version(elman: Program, run: Path) -> None:
     (run / "config.toml").write_text('file = "verse.txt"\ncell = "lstm"\nhidden = 12\n')
     ended = elman("train", "text", "--run", run, "--resume")
@@ -219,6 +228,7 @@ def test_a_closed_terminal_saves(verse: Path, tmp_path: Path) -> None:
 
 
 def test_settings_and_options() -> None:
-    assert with_dashes("`learning_rate` is `sizes` `r * U` x") == "--learning-rate is --sizes `r * U` x"
+    message = with_dashes("`learning_rate` is `sizes` `r * U` `max` x", all_options())
+    assert message == "--learning-rate is --sizes `r * U` `max` x"
     found = named(["train", "--learning_rate", "1", "--hidden=3", "-h", "--run", "a"])
     assert found == {"learning_rate", "hidden", "run"}

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from elman.formats.atomic import atomic_write
+from elman.formats.atomic import atomic_write, clear_leftovers
 
 
 def write(path, data):
@@ -47,7 +47,7 @@ def test_the_old_file_can_be_read_until_the_new_one_is_whole(tmp_path):
 def test_a_killed_process_leaves_the_old_file(tmp_path):
     write(tmp_path / "a", b"one")
     program = (
-        "import os, signal, sys; from elman.formats.atomic import atomic_write\n"
+        "import os, signal, sys; from elman.formats.atomic import atomic_write, clear_leftovers\n"
         "with atomic_write(sys.argv[1]) as file:\n"
         "    file.write(b'two'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -78,3 +78,27 @@ def test_a_long_name_is_no_obstacle(tmp_path):
 def test_a_missing_folder_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         write(tmp_path / "none" / "a", b"one")
+
+
+def test_the_file_before_is_kept(tmp_path):
+    path, before = tmp_path / "a", tmp_path / "b"
+    for data in (b"one", b"two", b"three"):
+        with atomic_write(path, keep=before) as file:
+            file.write(data)
+    assert (path.read_bytes(), before.read_bytes()) == (b"three", b"two")
+    with pytest.raises(KeyboardInterrupt), atomic_write(path, keep=before):
+        raise KeyboardInterrupt
+    assert (path.read_bytes(), before.read_bytes()) == (b"three", b"two")
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX tells which processes live")
+def test_only_what_no_living_process_owns_is_cleared(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    kept = ["a", f".a.{os.getppid()}.00ff00ff.tmp", f".b.{ended.pid}.00ff00ff.tmp", ".a.txt", ".a.1.00ff00ff.tmp"]
+    lost = [f".a.{ended.pid}.00ff00ff.tmp", f".a.{os.getpid()}.00ff00ff.tmp", ".a.99999999999999999999.00ff00ff.tmp"]
+    for name in kept + lost:
+        (tmp_path / name).touch()
+    clear_leftovers(tmp_path / "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

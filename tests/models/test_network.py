@@ -12,7 +12,7 @@ from elman.equations import Cell
 from elman.errors import ConfigError
 from elman.formats import model_file
 from elman.formats.heads import Softmax
-from elman.models import Network, OneHot, Stack, hidden_size_for, parameter_count, to_model_file
+from elman.models import Input, Network, OneHot, Stack, hidden_size_for, parameter_count, to_model_file
 from elman.runtime import Model
 from tests.tolerances import assert_close, assert_same_bits
 
@@ -132,3 +132,10 @@ def test_the_file_is_a_copy() -> None:
         for parameter in model.parameters():
             parameter.zero_()
     assert all((file.tensors[name] == tensor).all() for name, tensor in before.items())
+
+
+def test_numbers_are_read_by_weights_as_the_layer_draws_them() -> None:
+    network = Network(Input(3), Stack(cells.get("lstm"), 16), Softmax(5))
+    assert (network.recurrent.W_l0.abs() <= 0.25).all()
+    values, state = network(torch.randn(4, 2, 3))
+    assert (values.shape, state["h"].shape) == ((4, 2, 5), (1, 2, 16))

@@ -56,3 +56,21 @@ def test_minutes_have_a_default_only_without_steps() -> None:
     assert Config.of("text").budget.seconds == 300
     assert Config.of("text", steps=5).budget.seconds is None
     assert Config.of("text", steps=5, minutes=2).budget.seconds == 120
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden": "many"}, "`hidden`: expected int, got str, here 'many'"),
+        ({"hidden": 1.5}, "`hidden`: expected int, got float, here 1.5"),
+        ({"bytes": 1}, "`bytes`: expected bool, got int, here 1"),
+        ({"cell": None}, "`cell`: expected str, got null, here None"),
+        ({"precision": "float16"}, "`precision`: invalid enum value 'float16', here 'float16'"),
+        ({"nosuch": 3}, "there is no setting `nosuch`; there are bytes, validation, cell"),
+    ],
+)
+def test_settings_of_another_kind(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        Config.of("text", **settings)
+    with pytest.raises(ConfigError, match=r"^`network`: expected object, got int, here 3"):
+        Config(task="text", network=3)  # type: ignore[arg-type]

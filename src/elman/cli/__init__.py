@@ -72,6 +72,10 @@ def _tell(message: str, debug: bool) -> None:
     """One line on standard error; before it, where asked for, the traceback."""
     if debug:
         traceback.print_exc()
-    line = with_dashes(" ".join(message.split("\n")))
+    line = " ".join(message.split("\n"))
+    if "`" in line:
+        from elman.cli.arguments import all_options
+
+        line = with_dashes(line, all_options())
     with suppress(OSError):  # a terminal that is closed, a reader that has left
         print(f"elman: {line}", file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from tyro.extras import SubcommandApp
 from elman.cli import bench, compress, demo, sample, score, train
 from elman.cli.dashes import named
 from elman.cli.options import settings_registry, with_plain_options
-from elman.cli.refusals import refuse
+from elman.cli.refusals import options, refuse
 
 Command = Callable[[], int]
 
@@ -46,6 +46,11 @@ def parse(arguments: list[str]) -> Command:
             registry=settings_registry(),
         )
     return command
+
+
+def all_options() -> frozenset[str]:
+    """The options of all commands."""
+    return frozenset(option for command in COMMANDS.values() for option in options(command))
 
 
 def _app(given: frozenset[str]) -> SubcommandApp:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 _SETTING = re.compile(r"`([a-z][a-z_]*)`")
 
 
-def with_dashes(message: str) -> str:
-    """What the library says of its settings (`learning_rate`), said of options (--learning-rate)."""
-    return _SETTING.sub(lambda found: "--" + found[1].replace("_", "-"), message)
+def with_dashes(message: str, options: Container[str]) -> str:
+    """What the library says of its settings (`learning_rate`), said of options (--learning-rate) where these exist."""
+
+    def said(found: re.Match[str]) -> str:
+        option = "--" + found[1].replace("_", "-")
+        return option if option in options else found[0]
+
+    return _SETTING.sub(said, message)
 
 
 def named(arguments: Sequence[str]) -> frozenset[str]:

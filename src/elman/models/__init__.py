@@ -5,10 +5,10 @@ from __future__ import annotations
 from elman.models.network import Network, NetworkOutput
 from elman.models.saving import to_model_file
 from elman.models.sizes import hidden_size_for, parameter_count
-from elman.models.spec import OneHot, Stack
+from elman.models.spec import Input, OneHot, Stack
 from elman.models.stepper import TorchStepper
 
 __all__ = [
-    "Network", "NetworkOutput", "OneHot", "Stack", "TorchStepper", "hidden_size_for", "parameter_count",
+    "Input", "Network", "NetworkOutput", "OneHot", "Stack", "TorchStepper", "hidden_size_for", "parameter_count",
     "to_model_file",
 ]  # fmt: skip

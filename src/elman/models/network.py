@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elman.errors import ConfigError
 from elman.formats.heads import HeadSpec
-from elman.models.spec import OneHot, Stack
+from elman.models.spec import Input, OneHot, Stack
 from elman.nn import Linear, Recurrent, init
 from elman.state import State
 
@@ -46,14 +46,15 @@ class Network(torch.nn.Module):
         ConfigError: the cell takes other inputs than one.
     """
 
-    def __init__(self, input: OneHot, stack: Stack, head: HeadSpec) -> None:
+    def __init__(self, input: Input, stack: Stack, head: HeadSpec) -> None:
         super().__init__()
         self.input, self.stack, self.head_spec = input, stack, head
         self.recurrent = _recurrent(input.size, stack)
         width = self.recurrent.sizes.get(self.recurrent.graph.output_size, 1)
         self.dropout = torch.nn.Dropout(stack.dropout)
         self.head = Linear(width, head.outputs)
-        init.token_input(self.recurrent)
+        if isinstance(input, OneHot):
+            init.token_input(self.recurrent)
         init.orthogonal(self.recurrent)
         init.forget_bias(self.recurrent)
 

@@ -9,10 +9,19 @@ from elman.equations import Cell
 
 
 @dataclass(frozen=True)
-class OneHot:
-    """Tokens 0 … size - 1, each a one-hot vector: read as a column of the first layer's weights, without a product."""
+class Input:
+    """What the first layer reads.
+
+    Attributes:
+        size: D, values of a step.
+    """
 
     size: int
+
+
+@dataclass(frozen=True)
+class OneHot(Input):
+    """Tokens 0 … size - 1, each a one-hot vector: read as a column of the first layer's weights, without a product."""
 
 
 @dataclass(frozen=True)

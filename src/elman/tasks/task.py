@@ -15,7 +15,7 @@ from torch import Tensor
 from elman.data.dataset import Dataset
 from elman.data.vocabulary import Vocabulary
 from elman.formats.heads import HeadSpec
-from elman.models import NetworkOutput, OneHot
+from elman.models import Input, NetworkOutput
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
-    input: OneHot
+    input: Input
     head: HeadSpec
     unit: ClassVar[LossUnit]
     vocabulary: Vocabulary

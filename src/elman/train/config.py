@@ -64,7 +64,8 @@ def read(path: Path) -> Config:
         raise ConfigError(f"{path}: not the configuration of a run: not UTF-8 at byte {error.start}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         hint = "" if "[network]" in text else "; was it written by an earlier version? start another run"
-        raise ConfigError(f"{path}: not the configuration of a run: {error}{hint}") from None
+        found = str(error).replace("`", "'")  # in our messages, these are for settings
+        raise ConfigError(f"{path}: not the configuration of a run: {found}{hint}") from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

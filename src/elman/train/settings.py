@@ -24,16 +24,27 @@ class Part(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """Some settings; `ranges` holds what each may be.
 
     Raises:
-        ConfigError: a setting is out of its range.
+        ConfigError: a setting is of another kind, or out of its range.
     """
 
     ranges: ClassVar[Mapping[str, Range]] = {}
 
     def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(type(self)):
+            try:
+                msgspec.convert(getattr(self, field.name), field.type)
+            except msgspec.ValidationError as error:
+                raise ConfigError(f"`{field.name}`: {_plain(error)}, here {getattr(self, field.name)!r}") from None
         for name, (words, low, high) in self.ranges.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ConfigError(f"`{name}` must be {words}, got {value}")
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    """What msgspec expected and got, without its marks: in ours they are for settings."""
+    text = str(error).replace("`", "")
+    return text[:1].lower() + text[1:]
 
 
 class DataSettings(Part, kw_only=True, frozen=True):
