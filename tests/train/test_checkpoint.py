@@ -64,6 +64,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(half: RunFold
     assert remains(half) == remains(whole)
 
 
+def test_a_checkpoint_without_its_seal_is_refused(half: RunFolder) -> None:
+    tensors, metadata = safetensors.load(half.checkpoint)
+    del metadata[sealed.KEY]
+    with pytest.raises(FormatError, match="has no checksum"):
+        read(half, safetensors.dumps(tensors, metadata))
+
+
+def test_a_checkpoint_of_another_version_is_refused(half: RunFolder) -> None:
+    resealed(half, put(1, "version"))
+    with pytest.raises(FormatError, match="a checkpoint of version 1; this version of Elman reads 2"):
+        resume(half)
+
+
 def test_a_process_killed_between_two_renames(half: RunFolder, whole: RunFolder) -> None:
     half.checkpoint.unlink()
     resume(half, tell=lambda line: pytest.fail(line))

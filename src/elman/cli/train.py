@@ -52,7 +52,12 @@ def text(
     outcome = _train(config, folder, chosen if resume else None, overwrite)
     if json:
         print(json_.dumps(outcome.to_json()))
-        return ExitStatus.OK
+    else:
+        _show(outcome, folder)
+    return ExitStatus.OK
+
+
+def _show(outcome: Outcome, folder: RunFolder) -> None:
     (name, value), *_ = outcome.measures.items()
     print(
         f"{outcome.cell} {outcome.hidden}, {outcome.parameters:,} parameters: "
@@ -60,7 +65,6 @@ def text(
         f"after {outcome.step_of_best:,} of {outcome.steps:,} steps"
     )
     say(f"{folder.model} is written; try: elman sample {folder.path}")
-    return ExitStatus.OK
 
 
 def _check_choices(file: str | None, demo: bool, run: str | None, resume: bool, overwrite: bool) -> None:

@@ -104,7 +104,8 @@ def load(path: Path) -> Checkpoint:
         version = msgspec.json.decode(about["version"], type=int)
         if version != VERSION:
             raise FormatError(f"{path}: a checkpoint of version {version}; this version of Elman reads {VERSION}")
-        metadata[sealed.KEY]  # what has no seal may be anything
+        if sealed.KEY not in metadata:
+            raise FormatError(f"{path}: has no checksum: it was changed by something else than Elman")
         facts = msgspec.json.decode(about["facts"], type=Facts)
     except (KeyError, ConfigError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not a checkpoint of a run ({type(error).__name__}: {error})") from None
@@ -150,13 +151,25 @@ def unpack(
     with torch.no_grad():
         for name, parameter in weights.items():
             parameter.copy_(groups["model"][name])
-    moments = _moments(groups["optimiser"], list(weights.values()))
+    _restore_rest(groups["optimiser"], tensors.get("random"), list(weights.values()), optimiser)
+    return _state(groups["state"], network, batch)
+
+
+def _restore_rest(
+    found: Mapping[str, torch.Tensor],
+    random: NDArray[Any] | None,
+    weights: list[torch.nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    """Give the optimiser its moments, and torch its random state."""
+    moments = _moments(found, weights)
+    if random is None:
+        raise FormatError("the checkpoint lacks the random generator's state")
     try:
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-        torch.set_rng_state(torch.from_numpy(tensors["random"].astype(np.uint8)))
+        torch.set_rng_state(torch.from_numpy(random.astype(np.uint8)))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise FormatError(f"the checkpoint's random state or moments are damaged: {error!r}") from None
-    return _state(groups["state"], network, batch)
 
 
 def _check_alike(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
