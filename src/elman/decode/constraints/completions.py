@@ -71,7 +71,7 @@ class Completions:
         self._longest_stop = int(tables.tail.max(initial=0))
         self._starts: dict[int, dict[int, list[Spot]]] = {}
         self._kinds: dict[int, tuple[list[Spot], Integers]] = {}
-        self._behind: dict[tuple[int, int], int] = {}
+        self._behind: dict[tuple[int, Spot], int] = {}
         self._exits: Fixpoint[tuple[int, int, int], Exits] = Fixpoint(self._exits_of, {}, rules.budget)
         self._futures: Fixpoint[tuple[int, str, int, int], int] = Fixpoint(self._future_of, 0, rules.budget)
         self._tails: Fixpoint[Spot, int] = Fixpoint(self._tail_of, 0, rules.budget)
@@ -89,15 +89,19 @@ class Completions:
             self._kinds[regular] = list(number), np.array(kinds, np.int64)
         return self._kinds[regular]
 
-    def behind(self, at: int, regular: int) -> int:
-        """The lengths of what can follow from an Earley set behind a token."""
-        if (at, regular) not in self._behind:
-            found = 0
-            for state, origin in self._sets[at].kernel:
-                for (after, rest), length in self._exits((state, regular, WHOLE)).items():
+    def behind(self, at: int, spot: Spot) -> int:
+        """The lengths of what can follow from an Earley set and a spot."""
+        if (at, spot) in self._behind:
+            return self._behind[at, spot]
+        found = 0
+        for state, origin in self._sets[at].kernel:
+            if self._may_go_on(state, spot[1]):
+                for (after, rest), length in self._exits((state, *spot)).items():
                     found |= self._lengths.sums(length, self._outside(origin, self._rules.rule[state], after, rest))
-            self._behind[at, regular] = self._lengths.of(found)
-        return self._behind[at, regular]
+        found = self._lengths.of(found)
+        if spot[1] == WHOLE:  # others are asked for once
+            self._behind[at, spot] = found
+        return found
 
     def after_end(self, regular: int, ago: int) -> int:
         """The lengths of what can follow where the text has ended so many units ago, and a stop string is written."""

@@ -14,6 +14,7 @@ from elman.decode.roles import Booleans, Integers
 from elman.errors import ConfigError
 
 _FAR = 10_000  # tokens: of what is shortest it is said how long it is, up to here
+_NEW_SETS = 64  # at one place
 _NONE = -1  # number of no Earley set
 
 # Where a text has got to: the state of the regular automaton; the Earley set; and, in bits, whether the grammar's text
@@ -56,7 +57,7 @@ class Recogniser(Force):
         """See `Force`."""
         self._tables.begin()
         regular, at, _ = self._places[self.first]
-        lengths = self._completions.behind(at, regular)
+        lengths = self._completions.behind(at, (regular, WHOLE))
         if not lengths:
             raise ConfigError(
                 "the grammar derives no text that these tokens can write, with what stands beside it, "
@@ -145,26 +146,33 @@ class Recogniser(Force):
             for ago in _bits(ended):
                 for kind, (after, word) in enumerate(spots):
                     found[kind] |= self._completions.after_end(after, ago + length[word])
-            if at != _NONE:
-                self._go_on(at, spots, found)
+            if at != _NONE and not self._go_on(at, spots, found):
+                for kind, spot in enumerate(spots):
+                    found[kind] |= self._completions.behind(at, spot)
             self._kinds[state] = found
         return self._kinds[state]
 
-    def _go_on(self, at: int, spots: list[Spot], found: list[int]) -> None:
-        """Add the lengths of what comes behind a set and tokens of some kinds, all kinds unit by unit side by side."""
-        words = self._words
+    def _go_on(self, at: int, spots: list[Spot], found: list[int]) -> bool:
+        """Add the lengths of what comes behind a set and tokens of some kinds, all kinds unit by unit side by side.
+
+        Gives False where too many sets would be needed, as where each token leaves something else to come.
+        """
+        words, most = self._words, len(self._sets) + _NEW_SETS
         rest, sets = np.array([word for _, word in spots], np.int64), np.full(len(spots), at)
         first, behind, size = np.array(words.first), np.array(words.rest), len(self._rules.classes)
         while len(going := np.flatnonzero((rest != WHOLE) & (sets != _NONE))):
             codes, place = np.unique(sets[going] * size + first[rest[going]], return_inverse=True)
-            reached = np.array([self._reach(*divmod(code, size)) for code in codes.tolist()], np.int64)
-            sets[going], rest[going] = reached[place], behind[rest[going]]
+            reached = [self._reach(*divmod(code, size)) for code in codes.tolist() if len(self._sets) < most]
+            if len(reached) < len(codes):
+                return False
+            sets[going], rest[going] = np.array(reached, np.int64)[place], behind[rest[going]]
             if self._mask > 1:
                 for kind in going[(sets[going] != _NONE) & (rest[going] != WHOLE)].tolist():
                     if self._sets[sets[kind]].accepted:
                         found[kind] |= self._completions.after_end(spots[kind][0], words.length[rest[kind]])
         for kind in np.flatnonzero(sets != _NONE).tolist():
-            found[kind] |= self._completions.behind(int(sets[kind]), spots[kind][0])
+            found[kind] |= self._completions.behind(int(sets[kind]), (spots[kind][0], WHOLE))
+        return True
 
     def _reach(self, at: int, unit: int) -> int:
         """The set behind a unit."""
