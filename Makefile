@@ -6,7 +6,7 @@ INSTALL := $(PY) -m pip install -q --disable-pip-version-check -c constraints.tx
 ARGS ?=
 
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja
-BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/elman/kernels/native/*/*)
+BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/elman/kernels/native/*/*) $(VENV)/.packages
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -65,6 +65,10 @@ $(VENV)/.created:
 $(VENV)/.build-tools: $(VENV)/.created pyproject.toml constraints.txt
 	$(INSTALL) $(BUILD_TOOLS)
 	@touch $@
+
+# The list of packages, written anew only where it has changed: an editable install knows them by name.
+$(VENV)/.packages: $(VENV)/.created FORCE
+	@find src/elman -name __init__.py | sort >$@.new; cmp -s $@.new $@ || cp $@.new $@
 
 # The package in editable form; without isolation, so that the build folder can be kept.
 $(VENV)/.installed-demo: $(VENV)/.build-tools $(BUILD_INPUTS)
