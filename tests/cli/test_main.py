@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,6 +51,11 @@ def test_help_shows_no_default_that_tells_nothing(elman: Program, words: list[st
         assert noise not in ended.out
     for option in options(COMMANDS[" ".join(words)]):
         assert option in ended.out
+
+
+def test_help_of_sampling_groups_its_options(elman: Program) -> None:
+    headings = re.findall(r"(\w+) options [^\w\]]", elman("sample", "--help").out)
+    assert headings == ["search", "draw", "repetition", "constraint", "beam", "reading"]
 
 
 def run(*arguments: str, redirect: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:

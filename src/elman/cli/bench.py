@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, arg
 
 from elman.bench import ceilings
 from elman.bench import report as reports
@@ -33,7 +33,7 @@ def bench(
     json: Path | None = None,
     read: Path | None = None,
     chart: Path | None = None,
-    settings: OmitArgPrefixes[BenchSettings] = BenchSettings(),  # noqa: B008 (frozen)
+    settings: Annotated[OmitArgPrefixes[BenchSettings], arg(name="")] = BenchSettings(),  # noqa: B008 (frozen)
 ) -> int:
     """Measure Elman beside its peers in one process, and against what this machine gives at most.
 

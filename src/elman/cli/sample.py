@@ -35,7 +35,7 @@ def sample(
     svg: Path | None = None,
     json: bool = False,
     threads: int = 0,
-    settings: OmitArgPrefixes[SampleSettings] = SampleSettings(),  # noqa: B008 (frozen)
+    settings: Annotated[OmitArgPrefixes[SampleSettings], arg(name="")] = SampleSettings(),  # noqa: B008 (frozen)
 ) -> int:
     """Let a trained model write, character by character; without torch.
 
@@ -56,7 +56,7 @@ def sample(
     if compare:
         with _telling():
             return strategies.show(stepper, begin, settings, json)
-    options = settings.options(keep_tree=tree or svg is not None or (json and settings.strategy == "beam"))
+    options = settings.options(keep_tree=tree or svg is not None or (json and settings.search.strategy == "beam"))
     with _telling():
         decoding = Decoding(stepper, [begin], options)
     if json:
@@ -92,10 +92,10 @@ def _check_choices(compare: bool, tree: bool, svg: Path | None, settings: Sample
     tree |= svg is not None
     if compare and tree:
         raise ConfigError("--compare shows strategies, --tree and --svg show one beam: leave one of them out")
-    if tree and settings.strategy != "beam":
+    if tree and settings.search.strategy != "beam":
         raise ConfigError("--tree and --svg show the hypotheses of a beam: add --strategy beam")
-    if settings.length is not None and settings.length < 0:
-        raise ConfigError(f"--length must be at least 0, got {settings.length}")
+    if settings.search.length is not None and settings.search.length < 0:
+        raise ConfigError(f"--length must be at least 0, got {settings.search.length}")
 
 
 def first_prompt(vocabulary: Vocabulary) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_
 import math
-from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -20,8 +19,8 @@ STRATEGIES: tuple[Strategy, ...] = ("greedy", "sample", "beam", "exact")
 
 def show(stepper: ModelStepper, prompt: str, settings: SampleSettings, json: bool) -> int:
     """Print what each strategy makes of the prompt, and where a beam leaves greedy's path."""
-    length = LENGTHS["exact"] if settings.length is None else settings.length
-    plain = replace(settings, length=length, count=1)
+    length = LENGTHS["exact"] if settings.search.length is None else settings.search.length
+    plain = settings.replaced(length=length, count=1)
     found = {name: decode(stepper, [prompt], plain.with_strategy(name).options())[0] for name in STRATEGIES}
     if json:
         print(json_.dumps({"prompt": prompt, "length": length} | {name: _facts(found[name]) for name in STRATEGIES}))

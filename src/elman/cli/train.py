@@ -26,7 +26,7 @@ def text(
     resume: bool = False,
     overwrite: bool = False,
     json: bool = False,
-    settings: OmitArgPrefixes[Settings] = Settings(),  # noqa: B008 (frozen)
+    settings: Annotated[OmitArgPrefixes[Settings], arg(name="")] = Settings(),  # noqa: B008 (frozen)
 ) -> int:
     """Train a language model on a text: it learns to predict the next character from all before it.
 
