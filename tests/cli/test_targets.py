@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from elman.cli.targets import check_target
+from elman.cli.targets import check_output, check_target
 from elman.errors import ConfigError
 
 
@@ -37,3 +37,12 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
     with pytest.raises(ConfigError, match=r"^--json .*: the folder .* cannot be written$"):
         check_target("--json", tmp_path / "rows.json")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names")
+def test_a_pipe_may_be_written_because_nothing_is_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    check_output(tmp_path / "pipe", "the archive", overwrite=False, reads=())
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is there already: replace it with --overwrite"):
+        check_output(tmp_path / "file", "the archive", overwrite=False, reads=())

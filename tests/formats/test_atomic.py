@@ -3,6 +3,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -33,6 +34,21 @@ def test_a_block_that_raises_leaves_everything_as_it_was(tmp_path):
         interrupted()
     assert (tmp_path / "a").read_bytes() == b"one"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names")
+def test_a_pipe_is_written_to_at_the_end_and_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with suppress(KeyboardInterrupt), atomic_write(tmp_path / "pipe") as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert os.read(reader, 9) == b""
+    write(tmp_path / "pipe", b"whole")
+    assert os.read(reader, 9) == b"whole"
+    os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_the_old_file_can_be_read_until_the_new_one_is_whole(tmp_path):

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from elman.errors import ConfigError
+from elman.formats.atomic import is_device
 
 
 def check_target(option: str, path: Path | None) -> None:
     """Raise ConfigError where no file can be written, if one is asked for."""
-    if path is None:
+    if path is None or is_device(path):  # what is there is written to; nothing is made beside it
         return
     if path.is_dir():
         raise ConfigError(f"{option} {path}: a file to write expected, got a folder")
@@ -31,7 +32,7 @@ def check_output(path: Path, what: str, *, overwrite: bool, reads: Iterable[Path
         reads: what the command reads: never replaced.
     """
     check_target("--output", path)
-    if not path.exists():
+    if not path.exists() or is_device(path):
         return
     if any(other.exists() and path.samefile(other) for other in reads):
         raise ConfigError(f"--output {path}: this file is read, so it cannot be replaced: name another for {what}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +18,8 @@ def atomic_write(path: str | os.PathLike[str], *, keep: Path | None = None) -> I
     """Open a file for writing that takes its name only when it is complete and on the disk.
 
     The bytes go to a temporary file in the same folder, which replaces `path` when the block ends. If the block
-    raises, or the process is killed, `path` is as it was before. A link is followed; permissions are kept.
+    raises, or the process is killed, `path` is as it was before. A link is followed; permissions are kept. A device or
+    a pipe is never replaced: it is given all bytes when the block ends.
 
     Args:
         path: of the file.
@@ -25,7 +28,28 @@ def atomic_write(path: str | os.PathLike[str], *, keep: Path | None = None) -> I
     Raises:
         OSError: the folder cannot be written.
     """
-    target = Path(path).resolve()
+    if is_device(path):
+        buffer = io.BytesIO()
+        yield buffer
+        with Path(path).open("wb") as device:
+            device.write(buffer.getbuffer())
+        return
+    with _replacing(Path(path).resolve(), keep) as file:
+        yield file
+
+
+def is_device(path: str | os.PathLike[str]) -> bool:
+    """Whether a device or a pipe is there: something to write to that is no file and no folder."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # ValueError: a name with a null character
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextmanager
+def _replacing(target: Path, keep: Path | None) -> Iterator[BinaryIO]:
+    """A temporary file that takes the target's place when the block ends."""
     # Opened by hand, because tempfile's files can be read by their owner only, whatever the umask says.
     temporary = target.with_name(f"{_stem(target)}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
