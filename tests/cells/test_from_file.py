@@ -110,6 +110,8 @@ def test_a_cell_in_a_package(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("import sys; sys.exit(0)", "fails when it is run: SystemExit: 0"),
+        ("raise GeneratorExit", "fails when it is run: GeneratorExit$"),
+        ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "fails when it is run: E$"),
         ("raise SystemExit", "fails when it is run: SystemExit$"),
         ("exit('enough')", "fails when it is run: SystemExit: enough"),
         ("import no_such_neighbour", "fails when it is run: ModuleNotFoundError: No module named 'no_such_neighbour'"),

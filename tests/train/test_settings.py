@@ -36,6 +36,11 @@ def test_a_damaged_config_is_refused(tmp_path: Path, text: str) -> None:
     ("settings", "message"),
     [
         ({"hidden": 0}, "`hidden` must be at least 1, got 0"),
+        (
+            {"source": "caf\udce9.txt"},
+            "`source` 'caf.udce9.txt': a name in UTF-8 expected; rename it, or make a link to",
+        ),
+        ({"cell": "caf\udce9.py:mine"}, "`cell` 'caf.udce9.py:mine': a name in UTF-8 expected"),
         ({"dropout": 1.0}, "`dropout` must be from 0 to less than 1"),
         ({"validation": 0.0}, "`validation` must be between 0 and 1"),
         ({"learning_rate": -1.0}, "`learning_rate` must be above 0"),

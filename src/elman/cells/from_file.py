@@ -57,12 +57,19 @@ def _run(path: Path) -> dict[str, object]:
         with _neighbours(folder), redirect_stdout(sys.stderr):
             sys.modules[name] = module  # until it is run: dataclasses look their module up
             spec.loader.exec_module(module)
-    except ElmanError:
+    except (ElmanError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # whatever a user's file may raise
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise ConfigError(f"`cell`: {path} fails when it is run: {what}") from error
+    except BaseException as error:  # whatever a user's file may raise, its own way to exit included
+        raise ConfigError(f"`cell`: {path} fails when it is run: {_told(error)}") from error
     return vars(module)
+
+
+def _told(error: BaseException) -> str:
+    """The kind of an error and what it says, where it can say anything."""
+    with suppress(Exception):
+        if said := str(error):
+            return f"{type(error).__name__}: {said}"
+    return type(error).__name__
 
 
 def _place(path: Path) -> tuple[Path, str]:

@@ -35,10 +35,22 @@ class Part(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
                 msgspec.convert(getattr(self, field.name), field.type)
             except msgspec.ValidationError as error:
                 raise ConfigError(f"`{field.name}`: {_plain(error)}, here {getattr(self, field.name)!r}") from None
+            _check_text(field.name, getattr(self, field.name))
         for name, (words, low, high) in self.ranges.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ConfigError(f"`{name}` must be {words}, got {value}")
+
+
+def _check_text(name: str, value: object) -> None:
+    """Refuse what cannot be written down: a file's name may hold any bytes, config.toml holds UTF-8."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"`{name}` {value!r}: a name in UTF-8 expected; rename it, or make a link to it"
+            ) from None
 
 
 def _plain(error: msgspec.ValidationError) -> str:
