@@ -163,6 +163,9 @@ def _out_of_range(o: Options) -> Iterator[str]:
     for name, least in _LEAST.items():
         if int(getattr(o, name)) < least:
             yield f"{name} must be a whole number of at least {least}, got {getattr(o, name)!r}"
+    for name in ("count", "width"):  # memory is taken for each of them
+        if int(getattr(o, name)) > _MOST:
+            yield f"{name} must be at most {_MOST:,}, got {getattr(o, name)!r}"
     for name, (low, high, says) in _RANGES.items():
         value = getattr(o, name)
         if not (low <= value <= high and math.isfinite(value)):
@@ -194,15 +197,17 @@ _SWITCHES = ("stop_when_accepted", "stochastic", "keep_tree")
 _CONSTRAINS = ("over_text", "over_tokens", "rules")  # what a constraint has one of
 _LEAST = {"max_length": 0, "min_length": 0, "count": 1, "top_k": 0, "no_repeat_ngram": 0, "width": 1}
 _LEAST |= {"groups": 1, "budget": 1, "max_states": 1}
+_MOST = 1 << 20
 _TINY, _HUGE = 5e-324, math.inf
+_REWARD = -1e6  # a negative penalty is added for each time; sums of larger ones are not finite
 _RANGES = {
     "temperature": (0.0, _HUGE, "0 or above and finite"),
     "top_p": (_TINY, 1.0, "above 0 and at most 1"),
     "min_p": (0.0, 1.0, "0 … 1"),
     "typical_p": (_TINY, 1.0, "above 0 and at most 1"),
     "repetition_penalty": (_TINY, _HUGE, "above 0 and finite"),
-    "frequency_penalty": (-_HUGE, _HUGE, "finite"),
-    "presence_penalty": (-_HUGE, _HUGE, "finite"),
+    "frequency_penalty": (_REWARD, _HUGE, "-1e6 or above and finite"),
+    "presence_penalty": (_REWARD, _HUGE, "-1e6 or above and finite"),
     "diversity": (0.0, _HUGE, "0 or above and finite"),
 }
 # Options that only one strategy reads: what differs from its default contradicts another strategy.
