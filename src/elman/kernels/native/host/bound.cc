@@ -119,8 +119,10 @@ void BoundProgram::read_instruction(Reader& in, Phase& phase, Instruction& i) co
     i.op = in.next(0, kOpCount - 1);
     const bool sum = i.op >= kSum;
     for (int32_t* operand : {&i.target, &i.a, &i.b, &i.c}) *operand = in.next(-static_cast<int64_t>(arrays_.size()), phase.registers - 1);
-    int32_t bit = 1;
+    int32_t bit = 1, left = elman::operations()[i.op].second;
     for (const int32_t operand : {i.a, i.b, i.c}) {
+        // Loaded all the same, a whole block of it.
+        if (--left < 0 && operand < 0) throw std::invalid_argument("program: an operand that its operation does not take is a register");
         if (operand < 0 && arrays_[~operand].size == 1 && phase.size > 1) i.spread |= bit;
         if (operand < 0 && arrays_[~operand].size != 1 && arrays_[~operand].size != phase.size)
             throw std::invalid_argument("program: an operand has another size than its phase");
