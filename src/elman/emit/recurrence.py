@@ -94,6 +94,7 @@ class _Emitter:
     def run(self) -> Recurrence:
         inputs = tuple(self._input_gradient(p.name) for p in self.graph.inputs)
         rows = [o.d for o in self.derivative.outers] + [n for _, n, _ in inputs if n is not None]
+        rows += [d for *_, products in inputs for _, d in products]  # those of constants have no outer product
         kept = {n: Array(f"d{n}", Role.KEPT, self._size(n)) for n in dict.fromkeys(rows)}
         vectors = self.derivative.vectors
         summed = {

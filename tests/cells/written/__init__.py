@@ -22,6 +22,10 @@ PAPERS = {
         Paper(gates.qrnn, gates.qrnn_in_torch),
         Paper(states.turing_head, lambda weights, x, w: states.turing_head_in_torch(weights, x, previous=w)),
         Paper(gates.rg_lru, gates.rg_lru_in_torch),
+        Paper(gates.on_lstm, gates.on_lstm_in_torch),
+        Paper(gates.mogrifier, gates.mogrifier_in_torch, {"K": 2}),
+        Paper(states.echo_state, states.echo_state_in_torch, {"Y": 3}),
+        Paper(states.phased_lstm, states.phased_lstm_in_torch),
         Paper(gates.rms_elu, gates.rms_elu_in_torch),
     )
 }

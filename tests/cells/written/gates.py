@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from elman import block_diagonal, cell, exp, mean, sigmoid, softplus, sqrt, tanh, where
+from elman import block_diagonal, cell, exp, mean, sigmoid, softmax, softplus, sqrt, tanh, where
 from tests.cells.written.paper import Outcome, Weights
 
 
@@ -132,3 +132,54 @@ def rms_elu_in_torch(w: Weights, x: Any, h: Any) -> Outcome:
     a = torch.nn.functional.rms_norm(x @ w["W"].T + h @ w["U"].T, [6], w["g"], 1e-5)
     new = torch.lerp(h, torch.nn.functional.elu(a), torch.sigmoid(w["tau"]))
     return new, {"h": new}
+
+
+CHUNKS = 3  # of two units each
+SUMS = [[float(j <= i) for j in range(CHUNKS)] for i in range(CHUNKS)]
+UNITS = [[float(j == i // 2) for j in range(CHUNKS)] for i in range(2 * CHUNKS)]
+
+
+@cell(states="h c", constants={"L": SUMS, "E": UNITS})
+def on_lstm(x, h, c, L, E, W, U, b):
+    """Shen et al. 2019, arXiv:1810.09536, equations 6 to 14: master gates are cumulative sums of a softmax."""
+    forget = E @ (L @ softmax(W.mf @ x + U.mf @ h + b.mf))
+    write = E @ (1 - L @ softmax(W.mi @ x + U.mi @ h + b.mi))
+    i = sigmoid(W.i @ x + U.i @ h + b.i)
+    f = sigmoid(W.f @ x + U.f @ h + b.f)
+    g = tanh(W.g @ x + U.g @ h + b.g)
+    o = sigmoid(W.o @ x + U.o @ h + b.o)
+    both = forget * write
+    c = (f * both + forget - both) * c + (i * both + write - both) * g
+    return o * tanh(c), c
+
+
+def on_lstm_in_torch(w: Weights, x: Any, h: Any, c: Any) -> Outcome:
+    gate = lambda n: x @ w[f"W.{n}"].T + h @ w[f"U.{n}"].T + w[f"b.{n}"]  # noqa: E731
+    forget = torch.softmax(gate("mf"), -1).cumsum(-1).repeat_interleave(2, -1)
+    write = 1 - torch.softmax(gate("mi"), -1).cumsum(-1).repeat_interleave(2, -1)
+    both = forget * write
+    f, i = (torch.sigmoid(gate(n)) * both + m - both for n, m in (("f", forget), ("i", write)))
+    c = f * c + i * torch.tanh(gate("g"))
+    new = torch.sigmoid(gate("o")) * torch.tanh(c)
+    return new, {"h": new, "c": c}
+
+
+@cell(states="h c", parameters="Q.a:K R.a:K")
+def mogrifier(x, h, c, Q, R, W, U, b):
+    """Melis, Kočiský & Blunsom 2020, arXiv:1909.01792, two rounds with Q and R of low rank, then an LSTM."""
+    x = 2 * sigmoid(Q.b @ (Q.a @ h)) * x
+    h = 2 * sigmoid(R.b @ (R.a @ x)) * h
+    i = sigmoid(W.i @ x + U.i @ h + b.i)
+    f = sigmoid(W.f @ x + U.f @ h + b.f)
+    o = sigmoid(W.o @ x + U.o @ h + b.o)
+    c = f * c + i * tanh(W.g @ x + U.g @ h + b.g)
+    return o * tanh(c), c
+
+
+def mogrifier_in_torch(w: Weights, x: Any, h: Any, c: Any) -> Outcome:
+    x = x * (2 * torch.sigmoid(h @ (w["Q.b"] @ w["Q.a"]).T))
+    h = h * (2 * torch.sigmoid(x @ (w["R.b"] @ w["R.a"]).T))
+    i, f, g, o = (x @ w[f"W.{n}"].T + h @ w[f"U.{n}"].T + w[f"b.{n}"] for n in "ifgo")
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    new = torch.sigmoid(o) * torch.tanh(c)
+    return new, {"h": new, "c": c}

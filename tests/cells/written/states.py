@@ -14,6 +14,7 @@ from elman import (
     log,
     maximum,
     minimum,
+    mod,
     relu,
     round,
     shift,
@@ -190,3 +191,42 @@ def turing_head_in_torch(w: Weights, x: Any, *, previous: Any) -> Outcome:
     new = (moved + 1e-6) ** sharp
     new = new / new.sum(-1, keepdim=True)
     return new, {"w": new}
+
+
+RESERVOIR = [[0.9 * ((3 * i + 5 * j) % 7 - 3) / 6 for j in range(6)] for i in range(6)]
+RESERVOIR_INPUT = [[((2 * i + 3 * j) % 5 - 2) / 2 for j in range(5)] for i in range(6)]
+
+
+@cell(states="h", output="y:Y", constants={"A": RESERVOIR, "B": RESERVOIR_INPUT})
+def echo_state(x, h, A, B, R, *, leak=0.3):
+    """Jaeger et al. 2007, equations 1 and 2: leaky units whose matrices are drawn once; a readout is learned."""
+    h = (1 - leak) * h + leak * tanh(A @ h + B @ x)
+    return h, R @ h
+
+
+def echo_state_in_torch(w: Weights, x: Any, h: Any) -> Outcome:
+    a, b = torch.tensor(RESERVOIR, dtype=x.dtype), torch.tensor(RESERVOIR_INPUT, dtype=x.dtype)
+    h = torch.lerp(h, torch.tanh(h @ a.T + x @ b.T), 0.3)
+    return h @ w["R"].T, {"h": h}
+
+
+@cell(inputs="x t:1", states="h c")
+def phased_lstm(x, t, h, c, W, U, b, tau, s, *, ratio=0.4, leak=0.01):
+    """Neil, Pfeiffer & Liu 2016, arXiv:1610.09513, equations 5 to 11: a gate that time opens and closes."""
+    phase = mod(t - s, exp(tau)) / exp(tau)
+    k = where(phase < ratio / 2, 2 * phase / ratio, where(phase < ratio, 2 - 2 * phase / ratio, leak * phase))
+    i = sigmoid(W.i @ x + U.i @ h + b.i)
+    f = sigmoid(W.f @ x + U.f @ h + b.f)
+    o = sigmoid(W.o @ x + U.o @ h + b.o)
+    new = f * c + i * tanh(W.g @ x + U.g @ h + b.g)
+    return k * o * tanh(new) + (1 - k) * h, k * new + (1 - k) * c
+
+
+def phased_lstm_in_torch(w: Weights, x: Any, t: Any, h: Any, c: Any) -> Outcome:
+    cycles = (t - w["s"]) / torch.exp(w["tau"])
+    phase = cycles - torch.floor(cycles).detach()
+    k = torch.where(phase < 0.4, 1 - (1 - phase / 0.2).abs(), 0.01 * phase)
+    i, f, g, o = (x @ w[f"W.{n}"].T + h @ w[f"U.{n}"].T + w[f"b.{n}"] for n in "ifgo")
+    new = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    h, c = torch.lerp(h, torch.sigmoid(o) * torch.tanh(new), k), torch.lerp(c, new, k)
+    return h, {"h": h, "c": c}

@@ -193,6 +193,34 @@ def test_arrays_are_constants():
     assert plain == make(text, A=np.array([[0.5, 1], [2, 3]])) == make(text, A=torch.tensor([[0.5, 1], [2, 3]]))
 
 
+def test_rows_of_a_constant_may_be_arrays():
+    text = '@cell(states="h:M", constants={"A": A})\ndef step(x, h, A, W):\n    return A @ h + W @ x'
+    rows = [[0.5, 1], [2, 3]]
+    assert make(text, A=rows) == make(text, A=[np.array(row) for row in rows]) == make(text, A=list(torch.tensor(rows)))
+
+
+def test_the_length_of_a_constant_is_a_size_by_itself():
+    """Nothing else has a letter for the three units that are summed up here: they get a free one."""
+    graph = make(
+        """
+        @cell(states="h", constants={"L": [[1, 0, 0], [1, 1, 0], [1, 1, 1]], "E": [[1, 0, 0], [0, 1, 1]]})
+        def step(x, h, L, E, W):
+            return h + E @ (L @ softmax(W @ x))
+        """
+    ).graph
+    assert [(c.name, c.shape) for c in graph.constants] == [("L", ("R", "K")), ("E", ("H", "R"))]
+    assert graph.parameters[0].shape == ("K", "D")
+    assert graph.fixed == {"R": 3, "K": 3, "H": 2}
+
+
+def test_numbers_of_numpy_are_numbers():
+    text = '@cell(states="h", start={"h": start})\ndef step(x, h, W, *, k=k):\n    return W @ x + shift(h, by) * k'
+    plain = make(text, start=0.5, k=2, by=1)
+    found = make(text, start=np.float32(0.5), k=np.int64(2), by=np.int8(1))
+    assert found == plain == plain.with_options(k=np.float32(2))
+    assert dict(found.options) == {"k": 2}
+
+
 def test_constants_that_disagree():
     with pytest.raises(EquationError, match="constant p: the size H is 2 elsewhere and 3 here"):
         make(

@@ -1,4 +1,7 @@
-"""Asks for the sizes that follow from nothing: a guess would train, and be another network than was meant."""
+"""Sizes without a letter: those of constants get one; those that follow from nothing are asked for.
+
+A guess would train, and be another network than was meant.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,18 @@ from collections.abc import Iterable
 
 from elman.equations.graph import PRODUCTS, live
 from elman.equations.language.tracer import Tracer, Use
+
+_LETTERS = "RKMQSABCEFGIJLNOPTUVWXYZ"  # those of inputs and states aside
+
+
+def name_constant_sizes(tracer: Tracer) -> None:
+    """Give a letter of its own to each size that is known only by the length of a constant."""
+    for name in tracer.sizes.constants:
+        use = tracer.used.get(name)
+        for size in use.sizes if use else ():
+            letter = _free_letter(tracer)
+            if tracer.builder.resolve(size).startswith("?") and letter:
+                tracer.builder.unify(size, letter)
 
 
 def refuse_open_sizes(tracer: Tracer, results: Iterable[int]) -> None:
@@ -44,7 +59,14 @@ def _question(name: str, use: Use, axis: int) -> str:
 
 def _example(tracer: Tracer, use: Use, axis: int) -> str:
     """Sizes as they would be declared, with a letter that nothing has yet for the open one."""
-    letters = {tracer.builder.resolve(node.size) for node in tracer.builder.nodes}
-    free = next((letter for letter in "RKMQS" if letter not in letters), "Z")
+    free = _free_letter(tracer) or "Z"
     rows = tracer.builder.resolve(use.sizes[0])
     return free if axis == 0 else f"{'H' if rows.startswith('?') else rows},{free}"
+
+
+def _free_letter(tracer: Tracer) -> str | None:
+    """A letter that nothing has yet."""
+    taken = {tracer.builder.resolve(node.size) for node in tracer.builder.nodes}
+    taken |= {tracer.builder.resolve(size) for use in tracer.used.values() for size in use.sizes}
+    taken |= {size for sizes in tracer.sizes.declared.values() for size in sizes}
+    return next((letter for letter in _LETTERS if letter not in taken), None)

@@ -12,7 +12,7 @@ from elman.equations.graph import PRODUCTS, SCALAR, Constant, Graph, Node, Param
 from elman.equations.graph.check import check
 from elman.equations.graph.operations import reduces
 from elman.equations.language.declarations import Rows
-from elman.equations.language.open_sizes import refuse_open_sizes
+from elman.equations.language.open_sizes import name_constant_sizes, refuse_open_sizes
 from elman.equations.language.signature import Signature
 from elman.equations.language.symbols import Arithmetic, Symbol, Weight
 from elman.equations.language.tracer import ACTIVE, KnownSizes, Tracer, Use
@@ -26,6 +26,7 @@ def trace(signature: Signature, options: Mapping[str, float]) -> Graph:
     tracer = Tracer(signature.name, signature.code, replace(known, scalars=_scalars(signature, options, known)))
     results = _run(tracer, signature, options)
     tracer.take_names((name, Symbol(tracer, node)) for name, node in results.items())
+    name_constant_sizes(tracer)
     refuse_open_sizes(tracer, results.values())
     nodes, results = _tidy(tracer, results)
     graph = Graph(
