@@ -43,6 +43,7 @@ def test_low_ranks_and_scalars_have_sizes_of_their_own() -> None:
 WRONG = {
     "missing": (low_rank, (3, 4), None, 'the size R of W.down is not given; say sizes={"R": 16}'),
     "a share": (low_rank, (3, 4), {"R": 2.5}, "sizes['R'] must be a whole number, got 2.5"),
+    "too many": (low_rank, (3, 4), {"R": 1 << 40}, "size R must be below 536,870,912, got 1,099,511,627,776"),
     "nothing": (low_rank, (3, 4), {"R": 0}, "size R must be at least 1, got 0"),
     "unknown": (low_rank, (3, 4), {"K": 2}, "sizes names 'K'; its own letters are R"),
     "a list": (low_rank, (3, 4), [2], 'sizes must be a mapping of letters to numbers ({"P": 64}), got list'),

@@ -10,6 +10,9 @@ from elman.equations import Graph
 from elman.equations.graph import SCALAR
 from elman.errors import ConfigError
 
+LARGEST = 1 << 29
+"""Sizes are below this: the kernels count units in 32 bits, with room to round up."""
+
 
 def sizes_of(graph: Graph, input_size: Any, hidden_size: Any, others: Any = None) -> dict[str, int]:
     """A number for each letter, D and H among them.
@@ -82,8 +85,9 @@ def _whole(graph: Graph, letter: str, value: Any, what: str) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise ConfigError(f"{graph.name}: {what} must be a whole number, got {value!r}")
     size = operator.index(value)
-    if size < 1:
-        raise ConfigError(f"{graph.name}: size {letter} must be at least 1, got {size}")
+    if not 1 <= size < LARGEST:
+        bounds = "at least 1" if size < 1 else f"below {LARGEST:,}"
+        raise ConfigError(f"{graph.name}: size {letter} must be {bounds}, got {size:,}")
     return size
 
 

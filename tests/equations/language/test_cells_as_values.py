@@ -44,6 +44,7 @@ def test_options():
     [
         ({"epsilon": 1.0}, r"^step: unknown option 'epsilon'; known: eps, steps, gated$"),
         ({"eps": "0.1"}, r"^step: the option eps must be a finite number, got '0.1'$"),
+        ({"eps": 10**400}, r"^step: the option eps must be a finite number, got 1000"),
         ({"eps": float("nan")}, r"^step: the option eps must be a finite number, got nan$"),
         ({"steps": 1.5}, r"^step: line 7 .*TypeError"),
     ],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from elman.equations.graph import Graph
 from elman.equations.language.declarations import Said
+from elman.equations.language.numbers import option
 from elman.equations.language.signature import Signature
 from elman.equations.language.trace import trace
 from elman.errors import EquationError
@@ -39,9 +39,9 @@ class Cell:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
                 raise EquationError(f"{self.name}: unknown option {name!r}; known: {known}")
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise EquationError(f"{self.name}: the option {name} must be a finite number, got {value!r}")
-        merged = {**self.options, **options}
+            if option(value) is None:
+                raise EquationError(f"{self.name}: the option {name} must be a finite number, got {value!r:.40}")
+        merged = {**self.options, **{name: cast(float, option(value)) for name, value in options.items()}}
         return Cell(self.name, self._trace(merged), self.doc, merged, self._trace)
 
     def __eq__(self, other: object) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from elman.equations.graph import RESERVED, Port, is_name, is_size
+from elman.equations.language.numbers import finite
 
 Refuse = Callable[[str, str], NoReturn]
 Rows = tuple[tuple[float, ...], ...] | tuple[float, ...]
@@ -64,9 +63,10 @@ class Declarations:
                 [word.rstrip(",") for word in text.split()] if what == "parameters" else text.replace(",", " ").split()
             )
             return [word for word in found if word]
-        if isinstance(text, Sequence) and all(isinstance(word, str) for word in text):
+        if isinstance(text, Sequence) and not isinstance(text, bytes) and all(isinstance(word, str) for word in text):
             return list(text)
-        came = ", ".join(type(word).__name__ for word in text) if isinstance(text, Sequence) else type(text).__name__
+        words = text if isinstance(text, (list, tuple)) else [text]
+        came = ", ".join(type(word).__name__ for word in words)
         return self._refuse(f"{what} must be a text or a list of words, got {came}", self._example(what))
 
     def _example(self, what: str) -> str:
@@ -84,10 +84,11 @@ class Declarations:
             if not is_name(name):
                 problem = f"{what} name {name!r}, which is no name, or one of {', '.join(RESERVED)}"
                 self._refuse(problem, self._example(what))
-            begin = start.get(name, 0.0)
-            if isinstance(begin, bool) or not isinstance(begin, (int, float)) or not math.isfinite(begin):
-                self._refuse(f"{name} starts at {begin!r}", "a state starts at one finite number for all its units")
-            ports.append(Port(name, self._size(name, size, what) if colon else letter, float(begin)))
+            begin = finite(start.get(name, 0.0))
+            if begin is None:
+                problem = f"{name} starts at {start[name]!r:.40}"
+                self._refuse(problem, "a state starts at one finite number for all its units")
+            ports.append(Port(name, self._size(name, size, what) if colon else letter, begin))
         if not ports:
             self._refuse(f"there are no {what}", self._example(what))
         return tuple(ports)
@@ -125,15 +126,24 @@ class Declarations:
     def _array(self, name: object, value: Any) -> Rows:
         """The numbers of a constant: a vector's, or a matrix's row by row."""
         cure = "give a vector or a matrix of finite numbers, as an array or nested lists"
-        plain = value.tolist() if hasattr(value, "tolist") else value
+        plain = _plain(value)
         if not isinstance(plain, (list, tuple)) or not plain:
             self._refuse(f"the constant {name} is {plain!r:.40}", f"{cure}; a single number is an option: *, k=1.0")
-        nested = [isinstance(row, (list, tuple)) for row in plain]
-        rows = [tuple(row) for row in plain] if all(nested) else [tuple(plain)]
-        numbers = list(chain.from_iterable(rows))
-        if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
+        plain = [_plain(row) for row in plain]
+        nested = all(isinstance(row, (list, tuple)) for row in plain)
+        rows = [tuple(map(_element, row)) for row in (plain if nested else [plain])]
+        if any(number is None for row in rows for number in row):
             self._refuse(f"the constant {name} holds what is no finite number", cure)
         if len({len(row) for row in rows}) > 1 or not rows[0]:
             self._refuse(f"the rows of the constant {name} are of unlike lengths, or empty", cure)
-        found = tuple(tuple(map(float, row)) for row in rows)
-        return found if all(nested) else found[0]
+        found = cast(tuple[tuple[float, ...], ...], tuple(rows))
+        return found if nested else found[0]
+
+
+def _plain(value: Any) -> Any:
+    """Lists for arrays of any library."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _element(value: object) -> float | None:
+    return float(value) if isinstance(value, bool) else finite(value)

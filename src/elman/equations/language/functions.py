@@ -7,6 +7,7 @@ from typing import Any
 
 from elman.equations.graph import SCALAR
 from elman.equations.graph.operations import MOST_SHIFT
+from elman.equations.language.numbers import finite
 from elman.equations.language.symbols import BlockDiagonal, Operand, Symbol, Weight, apply, operand, symbols_in
 from elman.equations.language.tracer import ACTIVE, Tracer
 from elman.errors import EquationError
@@ -144,9 +145,10 @@ def softmax(v: Operand) -> Symbol:
 def shift(v: Operand, by: float) -> Symbol:
     """Each unit's value from the unit `by` places before it, round the end, as numpy.roll."""
     tracer = _tracer_of("shift", [v])
-    if isinstance(by, bool) or not isinstance(by, (int, float)) or not -MOST_SHIFT <= by <= MOST_SHIFT or by != int(by):
-        tracer.refuse(f"shift is by {by!r}", "give it a whole number of units, such as 1 or -1")
-    return _over_units("shift", v, tracer.builder.constant(by))
+    places = finite(by)
+    if places is None or not places.is_integer() or not -MOST_SHIFT <= places <= MOST_SHIFT:
+        tracer.refuse(f"shift is by {by!r:.40}", "give it a whole number of units, such as 1 or -1")
+    return _over_units("shift", v, tracer.builder.constant(places))
 
 
 def _over_units(op: str, v: Operand, *more: int) -> Symbol:
@@ -164,13 +166,14 @@ def layer_norm(*vectors: Operand, eps: float = 1e-5) -> Any:
     Reference: Ba, Kiros & Hinton 2016, arXiv:1607.06450, equation 3.
     """
     tracer = _tracer_of("layer_norm", vectors)
-    if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 < eps < float("inf"):
-        tracer.refuse(f"layer_norm's eps is {eps!r}", "give it a small positive number, such as 1e-5")
+    small = finite(eps)
+    if small is None or small <= 0:
+        tracer.refuse(f"layer_norm's eps is {eps!r:.40}", "give it a small positive number, such as 1e-5")
     nodes = [operand(tracer, vector) for vector in vectors]
     if any(tracer.builder.nodes[node].op == "constant" for node in nodes):
         tracer.refuse("layer_norm is given a number", "it is over the units of vectors")
     normed = tuple(
-        Symbol(tracer, tracer.node("layer_norm", *nodes, value=(index, float(eps)), size=tracer.builder.size(node)))
+        Symbol(tracer, tracer.node("layer_norm", *nodes, value=(index, small), size=tracer.builder.size(node)))
         for index, node in enumerate(nodes)
     )
     return normed[0] if len(normed) == 1 else normed

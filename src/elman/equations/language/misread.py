@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from elman.equations.graph import PRODUCTS
+from elman.equations.graph.operations import OPERATIONS
 from elman.equations.language.tracer import Tracer
+
+_UNARY = tuple(row.name for row in OPERATIONS.values() if row.arity == 1)
 
 
 def misread(tracer: Tracer, left: int, right: str | None) -> tuple[str, str]:
@@ -28,6 +31,11 @@ def misread(tracer: Tracer, left: int, right: str | None) -> tuple[str, str]:
         )
     if right:
         return f"{right} stands on the right of @", f"write {right} @ {tracer.describe(left)}"
+    if changed := _weights(tracer, left, _UNARY):
+        return (
+            f"{tracer.describe(left)} @ … applies {changed[0]} as a matrix after a function of its elements",
+            "a matrix is used as it is: parametrise it outside of the cell",
+        )
     return "@ needs a parameter on its left", "write U.i @ h with a parameter group U of the signature"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dis
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType
@@ -12,6 +11,7 @@ from typing import Any, NoReturn
 
 from elman.equations.graph import RESERVED, Port, is_name
 from elman.equations.language.declarations import Declarations, Rows, Said
+from elman.equations.language.numbers import option
 from elman.equations.language.tracer import Tracer
 from elman.errors import EquationError
 
@@ -114,9 +114,10 @@ class _Reader:
     def _default(self, argument: inspect.Parameter) -> float:
         if argument.default is argument.empty:
             self.refuse(f"the option {argument.name} has no default", f"write *, {argument.name}=1.0")
-        if isinstance(argument.default, (int, float)) and math.isfinite(argument.default):
-            return argument.default
-        return self.refuse(f"the option {argument} is no finite number", f"write *, {argument.name}=1.0")
+        value = option(argument.default)
+        if value is None:
+            self.refuse(f"the option {argument!s:.40} is no finite number", f"write *, {argument.name}=1.0")
+        return value
 
     def refuse_shadows(self, groups: list[str]) -> None:
         """Refuse a local that hides a parameter group, which would silently be used in its place from there on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Iterator
 from numbers import Real
@@ -10,6 +9,7 @@ from typing import Any, NoReturn
 
 from elman.equations.graph import RESERVED, Kind, is_name
 from elman.equations.language.misread import misread
+from elman.equations.language.numbers import finite
 from elman.equations.language.tracer import Traced, Tracer
 from elman.errors import EquationError
 
@@ -258,9 +258,10 @@ def operand(tracer: Tracer, value: object) -> int:
         value._tracer.check_active()
         return value._node()
     if isinstance(value, Real) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            tracer.refuse(f"{value} is no number to compute with", "write a large finite one, such as 1e30")
-        return tracer.builder.constant(float(value))
+        number = finite(value)
+        if number is None:
+            tracer.refuse(f"{value!s:.40} is no number to compute with", "write a large finite one, such as 1e30")
+        return tracer.builder.constant(number)
     return tracer.refuse(
         f"{type(value).__name__} is no operand of an equation",
         "use the cell's inputs, states, parameters and plain numbers; an array belongs into a parameter",

@@ -29,6 +29,8 @@ def unknown(error: Exception, names: Iterable[str]) -> tuple[str, str]:
             f"{type(error).__name__}: {error}",
             "an equation is made of inputs, states, parameters, numbers, + - * / @ and elman's functions",
         )
+    if name == "elman":
+        return "elman is not known here", "write import elman"
     if name in FUNCTIONS:
         return f"{name} is not known here", f"write from elman import {name}"
     near = [_ALIASES[name]] if name in _ALIASES else get_close_matches(name, [*FUNCTIONS, *names], 1)
