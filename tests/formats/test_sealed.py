@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,14 @@ def test_what_was_sealed_is_read() -> None:
     blank = DATA.replace(metadata[sealed.KEY].encode(), b"0" * 64)
     assert metadata[sealed.KEY] == hashlib.sha256(blank).hexdigest()
     assert safetensors.loads(DATA)[1] == metadata
+
+
+@pytest.mark.parametrize("way", [{"separators": (", ", ": ")}, {"indent": 1}, {}])
+def test_a_header_that_another_program_has_written_anew_breaks_the_seal(way: dict[str, Any]) -> None:
+    length = int.from_bytes(DATA[:8], "little")
+    header = json.dumps(json.loads(DATA[8 : 8 + length]), **way).encode()
+    with pytest.raises(FormatError, match="file: its checksum is wrong"):
+        sealed.loads(len(header).to_bytes(8, "little") + header + DATA[8 + length :], "file")
 
 
 @given(st.integers(0, 8 * len(DATA) - 1))

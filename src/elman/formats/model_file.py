@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.cells.layout import layout
-from elman.cells.sizes import check_sizes
+from elman.cells.sizes import LARGEST, check_sizes
 from elman.data.vocabulary import Vocabulary
 from elman.equations import EquationError, Graph
 from elman.errors import ConfigError, FormatError
@@ -183,7 +183,8 @@ def _stack_faults(model: ModelFile) -> Iterator[str]:
         for spec in entry:
             graph = model.graphs[spec.cell]
             if set(spec.sizes) != set(graph.letters) or not all(map(_is_size, spec.sizes.values())):
-                yield f"layer {layer} ({graph.name}) needs a size >= 1 for {', '.join(graph.letters)}, got {spec.sizes}"
+                needed = f"a size from 1 to {LARGEST - 1:,} for {', '.join(graph.letters)}"
+                yield f"layer {layer} ({graph.name}) needs {needed}, got {spec.sizes}"
                 return
             try:
                 check_sizes(graph, spec.sizes)
@@ -242,4 +243,4 @@ def _width(letter: str, spec: LayerSpec) -> int:
 
 
 def _is_size(value: object) -> bool:
-    return type(value) is int and value >= 1
+    return type(value) is int and 1 <= value < LARGEST
