@@ -95,13 +95,13 @@ def half_way(folder: Path, model: Path, end: signal.Signals) -> int:
     (folder / "long").write_bytes(DATA * 2000)
     command = [sys.executable, "-m", "elman", "compress", str(model), "long", "--overwrite"]
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not any(path.stat().st_size for path in folder.glob(".long.elman.*.tmp")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(end)
-    return process.wait(timeout=120)
+    return process.wait(timeout=600)
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])

@@ -73,7 +73,7 @@ class Held:
     def _step(self, tokens: Any, state: Any) -> Any:
         if threading.get_ident() != self._mine:
             self.inside.set()
-            assert self.go_on.wait(60)
+            assert self.go_on.wait(600)
         return self._table[tokens], state
 
 
@@ -83,7 +83,7 @@ def test_a_decoding_of_two_threads_is_refused_and_can_be_cancelled() -> None:
     expected = decode(held.stepper(), [[0]], Options(max_length=50))[0].best.tokens.tolist()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(decoding.results)
-        assert held.inside.wait(60)
+        assert held.inside.wait(600)
         for use in (lambda: next(decoding), decoding.results):
             with pytest.raises(ConfigError, match=r"this decoding is in use.*: give each thread a decoding of its own"):
                 use()
@@ -99,7 +99,7 @@ def test_a_scorer_of_two_threads_is_refused() -> None:
     scorer = Scorer(held.stepper())
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(scorer.feed, [0, 1, 2])
-        assert held.inside.wait(60)
+        assert held.inside.wait(600)
         with pytest.raises(ConfigError, match=r"this scorer is in use.*: give each thread a scorer of its own"):
             scorer.feed([1])
         held.go_on.set()

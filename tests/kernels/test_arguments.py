@@ -64,7 +64,7 @@ def refused(function, arguments):
 def child(script: str) -> list[str]:
     """The lines of a program's output, which must end by itself and well."""
     command = [sys.executable, "-X", "faulthandler", "-c", SETTING + script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"status {done.returncode}: {done.stderr[-2000:]}"
     return done.stdout.splitlines()
 

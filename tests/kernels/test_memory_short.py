@@ -68,6 +68,6 @@ def test_the_process_goes_on(name: str) -> None:
     if name == "openmp":
         pytest.importorskip("torch")
     script = f"TEAM = {name!r}\n" + ("import torch\n" if name == "openmp" else "") + SCRIPT
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "[1, 2, 3]\n"

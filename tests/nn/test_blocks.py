@@ -134,7 +134,7 @@ def test_other_threads_and_tasks_are_not_concerned() -> None:
     inside, made, found = threading.Event(), threading.Event(), []
 
     def other() -> None:
-        inside.wait(60)
+        inside.wait(600)
         found.append(type(torch.nn.LSTM(D, H)))
         with elman.accelerated():
             made.set()
@@ -145,7 +145,7 @@ def test_other_threads_and_tasks_are_not_concerned() -> None:
     thread.start()
     with elman.accelerated():
         inside.set()
-        assert made.wait(60)
+        assert made.wait(600)
         found.append(type(torch.nn.GRU(D, H)))
     thread.join()
     assert sorted(kind.__module__.split(".")[0] + kind.__name__ for kind in found) == [

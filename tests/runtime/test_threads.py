@@ -88,13 +88,13 @@ def test_a_place_that_is_in_use_is_not_entered(model: Model, monkeypatch: pytest
         places.append(self)
         if threading.get_ident() != first:
             inside.set()
-            assert go_on.wait(60)
+            assert go_on.wait(600)
         return step(self, x)
 
     monkeypatch.setattr(PipelineStepper, "step", slow)
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(stepper.step, np.array([3]), state, np.copy)
-        assert inside.wait(60)
+        assert inside.wait(600)
         mine, _ = stepper.step(np.array([4]), stepper.start(1), np.copy)
         go_on.set()
         np.testing.assert_array_equal(other.result()[0], expected)
@@ -109,13 +109,13 @@ def test_a_stream_of_two_threads_is_refused(model: Model, monkeypatch: pytest.Mo
 
     def slow(self: PipelineStepper, x: Any) -> Any:
         inside.set()
-        assert go_on.wait(60)
+        assert go_on.wait(600)
         return step(self, x)
 
     with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
         patch.setattr(PipelineStepper, "step", slow)
         first = pool.submit(stream.step, 2)
-        assert inside.wait(60)
+        assert inside.wait(600)
         for use in (lambda: stream.step(1), stream.reset, lambda: stream.state, lambda: set_state(stream, alone.state)):
             with pytest.raises(ConfigError, match=r"this stream is in use.*: give each thread a stream of its own"):
                 use()

@@ -12,14 +12,14 @@ from elman.kernels._kernels import Plan, team
 from elman.kernels.bound import BoundKernel, Forward, Held, Packed
 from elman.kernels.engine import Engine, engine_for
 from elman.kernels.instruction_sets import available_isas, forced_isa, isa
-from elman.kernels.linear import Linear, linear_for
+from elman.kernels.linear import LinearKernel, linear_for
 from elman.kernels.memory import Block, Rows, StateMemory, Targets, Weight
 from elman.kernels.precision import Precision
 
 __all__ = [
-    "Block", "BoundKernel", "Engine", "Forward", "Held", "Linear", "Packed", "Plan", "Precision", "Rows", "StateMemory",
-    "Targets", "Weight", "available_isas", "default_threads", "engine_for", "forced_isa", "isa", "linear_for",
-    "poisoned", "team",
+    "Block", "BoundKernel", "Engine", "Forward", "Held", "LinearKernel", "Packed", "Plan", "Precision", "Rows",
+    "StateMemory", "Targets", "Weight", "available_isas", "default_threads", "engine_for", "forced_isa", "isa",
+    "linear_for", "poisoned", "team",
 ]  # fmt: skip
 
 if _kernels.isa_error():

@@ -26,7 +26,7 @@ def _product(source: Array, matrix: Matrix, target: Array, start: Array | None) 
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
+class LinearKernel:
     """A linear layer of given sizes. `linear_for` makes it."""
 
     columns: int
@@ -94,13 +94,13 @@ class Linear:
         self.isa.cross_entropy(logits, (count, self.rows), targets, losses, self.precision.is_double, threads)
 
 
-_LINEARS: dict[tuple[int, int, bool, Precision, str], Linear] = {}
+_LINEARS: dict[tuple[int, int, bool, Precision, str], LinearKernel] = {}
 
 
-def linear_for(columns: int, rows: int, has_bias: bool, precision: Precision) -> Linear:
+def linear_for(columns: int, rows: int, has_bias: bool, precision: Precision) -> LinearKernel:
     """The linear layer of these sizes, on the instruction set in use."""
     isa = isa_in_use()
     key = columns, rows, has_bias, precision, isa.name
     if key not in _LINEARS:
-        return _LINEARS.setdefault(key, Linear(columns, rows, has_bias, precision, isa))
+        return _LINEARS.setdefault(key, LinearKernel(columns, rows, has_bias, precision, isa))
     return _LINEARS[key]

@@ -15,7 +15,7 @@ Array = Any
 Namespace = Any
 
 
-class Tape(Protocol):
+class NodeWriter(Protocol):
     """What a derivative is written with: nodes by their indices."""
 
     def op(self, op: str, *args: int) -> int:
@@ -90,37 +90,37 @@ def _one_where(xp: Namespace, condition: Array, like: Array) -> Array:
     return xp.where(condition, xp.ones_like(like), xp.zeros_like(like))
 
 
-def _d_mod(r: Tape, d: int, y: int, a: int, b: int) -> Gradients:
+def _d_mod(r: NodeWriter, d: int, y: int, a: int, b: int) -> Gradients:
     times = r.op("round", r.op("div", r.op("sub", a, y), b))  # whole but for its last bits
     return [d, r.op("neg", r.op("mul", d, times))]
 
 
-def _d_shift(r: Tape, d: int, y: int, a: int, by: int) -> Gradients:
+def _d_shift(r: NodeWriter, d: int, y: int, a: int, by: int) -> Gradients:
     return [r.op("shift", d, r.number(-r.value(by))), None]
 
 
-def _d_div(r: Tape, d: int, y: int, a: int, b: int) -> Gradients:
+def _d_div(r: NodeWriter, d: int, y: int, a: int, b: int) -> Gradients:
     quotient = r.op("div", d, b)
     return [quotient, r.op("neg", r.op("mul", quotient, y))]
 
 
-def _d_fnma(r: Tape, d: int, y: int, a: int, b: int, c: int) -> Gradients:
+def _d_fnma(r: NodeWriter, d: int, y: int, a: int, b: int, c: int) -> Gradients:
     turned = r.op("neg", d)
     return [r.op("mul", turned, b), r.op("mul", turned, a), d]
 
 
-def _d_fms(r: Tape, d: int, y: int, a: int, b: int, c: int) -> Gradients:
+def _d_fms(r: NodeWriter, d: int, y: int, a: int, b: int, c: int) -> Gradients:
     turned = r.op("neg", d)
     return [r.op("mul", d, b), r.op("mul", d, a), turned]
 
 
-def _d_abs(r: Tape, d: int, y: int, a: int) -> Gradients:
+def _d_abs(r: NodeWriter, d: int, y: int, a: int) -> Gradients:
     zero = r.number(0)
     negative = r.op("where", r.op("greater", zero, a), r.op("neg", d), zero)
     return [r.op("where", r.op("greater", a, zero), d, negative)]
 
 
-def _d_extremum(r: Tape, d: int, a: int, b: int, smallest: bool) -> Gradients:
+def _d_extremum(r: NodeWriter, d: int, a: int, b: int, smallest: bool) -> Gradients:
     """All to the one that is chosen; a tie gives each half."""
     zero, half = r.number(0), r.op("mul", d, r.number(0.5))
     first, second = r.op("greater", a, b), r.op("greater", b, a)
@@ -130,7 +130,7 @@ def _d_extremum(r: Tape, d: int, a: int, b: int, smallest: bool) -> Gradients:
     return [d_a, r.op("where", second, d, r.op("where", first, zero, half))]
 
 
-def _d_where(r: Tape, d: int, y: int, condition: int, a: int, b: int) -> Gradients:
+def _d_where(r: NodeWriter, d: int, y: int, condition: int, a: int, b: int) -> Gradients:
     zero = r.number(0)
     return [None, r.op("where", condition, d, zero), r.op("where", condition, zero, d)]
 

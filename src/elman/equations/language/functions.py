@@ -8,7 +8,7 @@ from typing import Any
 from elman.equations.graph import SCALAR
 from elman.equations.graph.operations import MOST_SHIFT
 from elman.equations.language.numbers import finite
-from elman.equations.language.symbols import BlockDiagonal, Operand, Symbol, Weight, apply, operand, symbols_in
+from elman.equations.language.symbols import BlockDiagonal, Operand, ParameterSymbol, Symbol, apply, operand, symbols_in
 from elman.equations.language.tracer import ACTIVE, Tracer
 from elman.errors import EquationError
 
@@ -185,7 +185,7 @@ def block_diagonal(matrix: object) -> BlockDiagonal:
     The parameter holds the blocks below one another. Its sizes, rows and the columns of one block, are declared:
     parameters="U:H,S" makes H / S heads of S units each.
     """
-    if not isinstance(matrix, Weight):
+    if not isinstance(matrix, ParameterSymbol):
         tracer = _tracer_of("block_diagonal", [matrix])
         tracer.refuse("block_diagonal is of a parameter", "write block_diagonal(U) @ h with a parameter group U")
     return BlockDiagonal(matrix._tracer, matrix._name, matrix._transposed)

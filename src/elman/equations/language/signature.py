@@ -40,7 +40,7 @@ class Signature:
     @classmethod
     def of(cls, function: Callable[..., Any], said: Said) -> Signature:
         """Raises EquationError for whatever does not fit together, with the line of the function and the cure."""
-        reader = _Reader(function)
+        reader = _FunctionReader(function)
         told = Declarations(said, reader.refuse)
         groups, options = reader.arguments([port.name for port in told.inputs + told.states])
         if told.output in groups:
@@ -67,7 +67,7 @@ class Signature:
         return list(dict.fromkeys([*(p.name for p in self.states), self.output]))
 
 
-class _Reader:
+class _FunctionReader:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.name = getattr(function, "__name__", type(function).__name__)
         plain = inspect.unwrap(function)

@@ -159,7 +159,9 @@ class Symbol(Arithmetic, Traced):
         return self._index
 
     def __matmul__(self, other: object) -> NoReturn:
-        self._tracer.refuse(*misread(self._tracer, self._index, str(other) if isinstance(other, Weight) else None))
+        self._tracer.refuse(
+            *misread(self._tracer, self._index, str(other) if isinstance(other, ParameterSymbol) else None)
+        )
 
     __rmatmul__ = _refusal("@ needs a parameter on its left", "write U.i @ h with a parameter group U of the signature")
 
@@ -172,7 +174,7 @@ class Symbol(Arithmetic, Traced):
         self._tracer.refuse(f"a value's .{name} is assigned", "bind it to a name of its own")
 
 
-class Weight(Arithmetic):
+class ParameterSymbol(Arithmetic):
     """A parameter group of the signature (`W`), one of its members (`W.i`), or the transpose of one (`W.i.T`)."""
 
     __slots__ = ("_name", "_tracer", "_transposed")
@@ -192,17 +194,17 @@ class Weight(Arithmetic):
             )
         return self._tracer.vector(self._name)
 
-    def __getattr__(self, member: str) -> Weight:
+    def __getattr__(self, member: str) -> ParameterSymbol:
         if member.startswith("__"):
             raise AttributeError(member)
         if member == "T":
-            return Weight(self._tracer, self._name, not self._transposed)
+            return ParameterSymbol(self._tracer, self._name, not self._transposed)
         if not is_name(member) or member.startswith("_") or "." in self._name or self._transposed:
             self._tracer.refuse(
                 f"{self}.{member} is no parameter",
                 f"a member is one plain name, as in W.i; {', '.join(RESERVED)} are reserved (U.T is the transpose)",
             )
-        return Weight(self._tracer, f"{self._name}.{member}")
+        return ParameterSymbol(self._tracer, f"{self._name}.{member}")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         self._tracer.refuse(
@@ -210,7 +212,7 @@ class Weight(Arithmetic):
         )
 
     def __matmul__(self, other: Operand) -> Symbol:
-        if not isinstance(other, (Symbol, Weight)):
+        if not isinstance(other, (Symbol, ParameterSymbol)):
             self._tracer.refuse(
                 f"{self} @ {type(other).__name__}", "a matrix is applied to a vector: an input, a state, a value"
             )
@@ -224,7 +226,7 @@ class Weight(Arithmetic):
         return self._name + (".T" if self._transposed else "")
 
 
-class BlockDiagonal(Weight):
+class BlockDiagonal(ParameterSymbol):
     """A block-diagonal matrix (`block_diagonal(U)`), or its transpose."""
 
     __slots__ = ()
@@ -233,7 +235,7 @@ class BlockDiagonal(Weight):
     def _node(self) -> int:
         self._tracer.refuse(f"{self} is a matrix and is used element by element", f"write {self} @ h")
 
-    def __getattr__(self, member: str) -> Weight:
+    def __getattr__(self, member: str) -> ParameterSymbol:
         if member == "T":
             return BlockDiagonal(self._tracer, self._name, not self._transposed)
         if member.startswith("__"):

@@ -14,7 +14,7 @@ from elman.equations.graph.operations import reduces
 from elman.equations.language.declarations import Rows
 from elman.equations.language.open_sizes import name_constant_sizes, refuse_open_sizes
 from elman.equations.language.signature import Signature
-from elman.equations.language.symbols import Arithmetic, Symbol, Weight
+from elman.equations.language.symbols import Arithmetic, ParameterSymbol, Symbol
 from elman.equations.language.tracer import ACTIVE, KnownSizes, Tracer, Use
 from elman.equations.language.unknown import unknown
 from elman.errors import EquationError
@@ -67,10 +67,10 @@ def _scalars(signature: Signature, options: Mapping[str, float], known: KnownSiz
 
 def _run(tracer: Tracer, signature: Signature, options: Mapping[str, float]) -> dict[str, int]:
     """Call the function; the nodes of what it returns."""
-    arguments: list[Symbol | Weight] = []
+    arguments: list[Symbol | ParameterSymbol] = []
     for op, ports in (("input", signature.inputs), ("state", signature.states)):
         arguments += [Symbol(tracer, tracer.builder.add(op, value=p.name, size=p.size)) for p in ports]
-    arguments += [Weight(tracer, group) for group in signature.groups]
+    arguments += [ParameterSymbol(tracer, group) for group in signature.groups]
     return _results(tracer, signature, _call(tracer, signature, arguments, options))
 
 
@@ -121,7 +121,7 @@ def _results(tracer: Tracer, signature: Signature, returned: object) -> dict[str
         if isinstance(value, Symbol) and value._tracer is not tracer:
             tracer.refuse(f"{name} is returned as a symbol of another cell", "use only this cell's own arguments", line)
         if not isinstance(value, Symbol):
-            kind = f"the parameter {value}" if isinstance(value, Weight) else f"a {type(value).__name__}"
+            kind = f"the parameter {value}" if isinstance(value, ParameterSymbol) else f"a {type(value).__name__}"
             tracer.refuse(
                 f"{name} is returned as {kind}", f"{wanted}, one after another, each computed in the equations", line
             )
