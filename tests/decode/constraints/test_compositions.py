@@ -173,3 +173,14 @@ def test_where_a_text_stops_does_not_depend_on_its_tokens(stops: list[str], seed
         assert bool(force.stopped(state)[0]) == (before_stop(whole, stops) != whole) == (expected != text)
         assert stops_before(whole, stops) == (len(expected) if expected != text else None)
         assert shown + stream.end(expected) == expected
+
+
+def test_a_stop_string_of_one_character_within_a_token_ends_a_grammars_text() -> None:
+    """The text ends before the last character of a token, and the token is the only way to write it."""
+    pieces = ("ab", "b", "c")
+    options = Options(max_length=2, stop_strings=("b",), constraints=(Grammar('s ::= "a"+'),))
+    expected = Problem(pieces, options, (lambda t: re.fullmatch("a+", t),)).outputs()
+    assert expected == {(0,)}
+    for strategy in ("greedy", "sample", "beam", "exact"):
+        (output,) = searched(Problem(pieces, options), stepper(pieces, 0), strategy=strategy)
+        assert (tokens_of(output), output.text, output.reason) == ((0,), "a", Reason.STOP_STRING)

@@ -42,7 +42,7 @@ class Recogniser(Force):
         self._farthest = max(limits.most, _FAR)
         lengths = Lengths(limits.least, self._farthest)
         self._completions = Completions(rules, self._words, tables, lengths, self._sets)
-        self._mask = (1 << int(tables.tail.max(initial=0))) - 1 | 1
+        self._mask = (2 << int(tables.tail.max(initial=0))) - 1
         self._places: list[Place] = []
         self._number: dict[Place, int] = {}
         self._reached: dict[tuple[int, int], int] = {}
