@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from elman.decode import CallableStepper, Grammar, Infix, Lexicon, Options, Regex, Spelling, decode
-from elman.decode.constraints import compiled
+from elman.decode.constraints import compiled, ebnf, pattern
 from elman.decode.constraints.budget import Budget
 from elman.errors import ConfigError
 from tests.decode.constraints.test_grammar import JSON, uniform
@@ -104,3 +104,15 @@ def test_near_the_longest_length_nothing_is_searched(monkeypatch: pytest.MonkeyP
         spent.append(budgets[0].spent)
     assert max(spent) < 2_000_000
     assert spent[2] < 8 * spent[0]
+
+
+@pytest.mark.parametrize("body", ["{0} {0}", "{0} | {0}"])
+def test_rules_that_double_are_each_settled_once(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Written out, a rule of a difference stands in 2^40 places."""
+    settled = []
+    settle = pattern._settle
+    monkeypatch.setattr(pattern, "_settle", lambda *given: settled.append(given) or settle(*given))
+    rules = "\n".join(f"r{k} ::= {body.format(f'r{k + 1}')}" for k in range(40))
+    ebnf._parsed.cache_clear()
+    Grammar(f's ::= r0 - "b"\n{rules}\nr40 ::= "a"')
+    assert len(settled) < 400

@@ -132,10 +132,35 @@ def test_a_part_of_a_difference_beside_another_grammar() -> None:
         ('s ::= "a" "b" - "c"', "needs one part before it; put parentheses around several"),
         ('s ::= "a" - "b" "c"', "put parentheses around a difference"),
         ('s ::= "a" - t  t ::= "b" t', "a rule that recurs can be neither a part of a difference"),
-        ('s ::= "a"  #xyz', "'#' cannot stand here; a comment begins with # and a blank"),
+        ('s ::= "a"  #xyz', "'#' cannot stand here: a comment begins with # and a blank"),
         ("\n s ::= [\\d-z]", "a range needs one character at each end"),
     ],
 )  # fmt: skip
 def test_what_is_refused(source: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Grammar(source)
+
+
+def test_what_is_copied_from_a_specification() -> None:
+    """Numbers of rules and constraints in words are passed over; classes that look like them are not."""
+    source = "[1] s ::= t [VC: of no weight]\n[2a]  t ::= 'a' [ wfc: no < in it ]\n  | [1] u\n[3] u ::= [vc]"
+    assert derives(source, "a1vc23", 2) == {"a", "1v", "1c"}
+    assert Grammar("\ufeff" + source).rules() == Grammar(source).rules()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("s = 'a' ;", "line 1: '=' cannot stand here: a rule is written name ::= …"),
+        ("s ::= 'a'\nt: 'b'", "line 2: ':' cannot stand here: a rule is written name ::= …"),
+        ("s ::= 'a', 'b'", "',' cannot stand here: parts stand one behind another"),
+        ("s ::= /a+/", "'/' cannot stand here: a comment is"),
+        ("s ::= { 'a' }", r"'{' cannot stand here: a repetition is \{m\}"),
+        ("s ::= 'a", '"\'" cannot stand here: a text in quotes ends on its line'),
+        ("s ::= [a", r"'\[' cannot stand here: a class ends with \]"),
+        ("s ::= 'a'\nt ::= [z-a]", r"grammar, line 2: regular expression '\[z-a\]', position 4: the range z-a"),
+    ],
+)
+def test_what_other_tools_write_is_refused_with_the_cure(source: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Grammar(source)

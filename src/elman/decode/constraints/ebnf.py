@@ -4,10 +4,10 @@
     term   ::= [0-9]{1,3} | "(" sum ")"  # a comment to the line's end
 
 Literals in double or single quotes, classes `[a-z_]` and `[^"]`, characters by number `#x20`, `.` for any character
-but a line's end, groups, `|`, `* + ? {m} {m,} {,n} {m,n}`, and differences `A - B`. In quotes and classes a backslash
-begins an escape, as in Python's `re`: `\\n`, `\\x41`, `\\u00e9`, `\\"`, `\\\\`. A grammar that cannot be read so is
-read as the W3C writes them, where a backslash is a character like others: `'\\'`, `["\\/]`. One that can be read in two
-ways is refused.
+but a line's end, groups, `|`, `* + ? {m} {m,} {,n} {m,n}`, and differences `A - B`. Comments, constraints in words
+`[VC: …]` and numbers of rules `[1]` are passed over. In quotes and classes a backslash begins an escape, as in Python's
+`re`: `\\n`, `\\x41`, `\\u00e9`, `\\"`, `\\\\`. A grammar that cannot be read so is read as the W3C writes them, where a
+backslash is a character like others: `'\\'`, `["\\/]`. One that can be read in two ways is refused.
 Reference: W3C, Extensible Markup Language 1.0, section 6.
 """
 
@@ -34,7 +34,10 @@ from elman.decode.constraints.pattern import (
 )
 from elman.errors import ConfigError
 
-_SPACE = r"\s+|/\*.*?\*/|\#(?!x)[^\n]*"
+_SPACE = (
+    r"\s+|/\*.*?\*/|\#(?!x)[^\n]*|\[\s*(?i:wfc|vc):\s[^\]]*\]"
+    r"|(?:\A|(?<=\n))\[[0-9]+[a-z]?\](?=[ \t]+[A-Za-z_][\w-]*\s*::=)"  # the number of a rule
+)
 _QUOTED = {
     False: r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""",
     True: r""""[^"\n]*"|'[^'\n]*'""",
@@ -48,6 +51,17 @@ _TOKEN = {
         re.VERBOSE | re.DOTALL,
     )
     for is_plain in (False, True)
+}
+_A_RULE = "a rule is written name ::= …, of letters, digits, - and _, and ends where the next one begins"
+_HINTS = dict.fromkeys("=:<>;%", _A_RULE) | {  # of what other tools write
+    "#": "a comment begins with # and a blank",
+    "/": "a comment is /* … */, or # and a blank; regular expressions are written out",
+    ",": "parts stand one behind another, without a mark",
+    "{": "a repetition is {m}, {m,}, {,n} or {m,n} behind a part, without blanks; for any number write ( … )*",
+    '"': "a text in quotes ends on its line",
+    "'": "a text in quotes ends on its line",
+    "[": "a class ends with ]",
+    "\\": "a backslash begins an escape in quotes and classes alone",
 }
 _TIMES = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 _LONGEST = 400_000  # characters of a grammar
@@ -80,13 +94,13 @@ def parse(source: str) -> dict[str, Pattern]:
         raise ConfigError(f"a grammar is text, got {source!r}")
     if len(source) > _LONGEST:
         raise ConfigError(f"a grammar has at most {_LONGEST:,} characters, got {len(source):,}")
-    return dict(_parsed(source))
+    return dict(_parsed(source.removeprefix("\ufeff")))  # a byte-order mark is no part of it
 
 
 @lru_cache(maxsize=16)
 def _parsed(source: str) -> dict[str, Pattern]:
     try:
-        rules = _Reader(source, is_plain=False).rules()
+        rules = _Grammar(source, is_plain=False).rules()
     except ConfigError:
         if (plain := _plainly(source)) is None:
             raise
@@ -105,12 +119,12 @@ def _parsed(source: str) -> dict[str, Pattern]:
 def _plainly(source: str) -> dict[str, Pattern] | None:
     """The grammar as the W3C writes them, if there is a backslash and it can be read so."""
     try:
-        return _Reader(source, is_plain=True).rules() if "\\" in source else None
+        return _Grammar(source, is_plain=True).rules() if "\\" in source else None
     except ConfigError:
         return None
 
 
-class _Reader:
+class _Grammar:
     def __init__(self, source: str, is_plain: bool) -> None:
         self.source, self.is_plain = source, is_plain
         self.tokens = list(self._split())
@@ -121,8 +135,8 @@ class _Reader:
             kind = match.lastgroup or "bad"
             token = Token(kind, match.group(), match.start())
             if kind == "bad":
-                hint = "; a comment begins with # and a blank" if token.text == "#" else ""
-                self.refuse(f"{token.text!r} cannot stand here{hint}", token)
+                hint = _HINTS.get(token.text)
+                self.refuse(f"{token.text!r} cannot stand here" + (f": {hint}" if hint else ""), token)
             if kind != "space":
                 yield token
         yield Token("end", "", len(self.source))
@@ -209,7 +223,7 @@ class _Reader:
             point = self.number(token.text, token)
             return Chars(((point, point),))
         if token.kind == "set":
-            return regex.parse(self.members(token))
+            return self.characters(token)
         if token.text == ".":
             return Chars(regex.ANY)
         if token.text == "(":
@@ -254,6 +268,13 @@ class _Reader:
                 self.refuse(str(error), token)
             found += chr(point)
         return found
+
+    def characters(self, token: Token) -> Pattern:
+        members = self.members(token)
+        try:
+            return regex.parse(members)
+        except ConfigError as error:
+            self.refuse(str(error), token)
 
     def members(self, token: Token) -> str:
         """A class as a regular expression writes it."""

@@ -58,11 +58,13 @@ class Name:
 
 
 Pattern = Chars | Join | Either | Repeat | Minus | Name
+Settled = dict[int, tuple[Pattern, Pattern]]  # by identity, patterns and what they are settled to
 
 
-def text(literal: str) -> Join:
+def text(literal: str) -> Pattern:
     """A text itself."""
-    return Join(tuple(Chars(((ord(c), ord(c)),)) for c in literal))
+    characters = tuple(Chars(((ord(c), ord(c)),)) for c in literal)
+    return characters[0] if len(characters) == 1 else Join(characters)
 
 
 def union(ranges: Ranges) -> Ranges:
@@ -183,37 +185,34 @@ def _depth(pattern: Pattern, of_rules: Mapping[str, int]) -> int:
 
 def with_differences(rules: Mapping[str, Pattern]) -> dict[str, Pattern]:
     """The rules with differences that name no other rules, those of characters worked out."""
-    return {name: _settled(pattern, rules) for name, pattern in rules.items()}
+    known: Settled = {}
+    return {name: _settled(pattern, rules, known) for name, pattern in rules.items()}
 
 
-def _settled(pattern: Pattern, rules: Mapping[str, Pattern]) -> Pattern:
+def _settled(pattern: Pattern, rules: Mapping[str, Pattern], known: Settled) -> Pattern:
+    """A part that stands in many places, as those of rules that are written out do, is settled once."""
+    if id(pattern) not in known:
+        known[id(pattern)] = pattern, _settle(pattern, rules, known)
+    return known[id(pattern)][1]
+
+
+def _settle(pattern: Pattern, rules: Mapping[str, Pattern], known: Settled) -> Pattern:
     if isinstance(pattern, Minus):
-        part, without = inlined(pattern.part, rules), inlined(pattern.without, rules)
-        return _minus(_settled(part, {}), _settled(without, {}))
-    if isinstance(pattern, Repeat):
-        return Repeat(_settled(pattern.part, rules), pattern.least, pattern.most)
-    if isinstance(pattern, Join | Either):
-        return type(pattern)(tuple(_settled(part, rules) for part in pattern.parts))
-    return pattern
-
-
-def _minus(part: Pattern, without: Pattern) -> Pattern:
-    one, other = _single(part), _single(without)
-    if one is None or other is None:
+        part, without = (_settled(inlined(each, rules), {}, known) for each in (pattern.part, pattern.without))
+        if isinstance(part, Chars) and isinstance(without, Chars):
+            return Chars(complement((*complement(part.ranges), *without.ranges)))
         return Minus(part, without)
-    return Chars(complement(union((*complement(union(one)), *other))))
-
-
-def _single(pattern: Pattern) -> Ranges | None:
-    """The characters of a pattern that matches one of them and nothing else; None for others."""
-    if isinstance(pattern, Chars):
-        return pattern.ranges
-    if isinstance(pattern, Join) and len(pattern.parts) == 1:
-        return _single(pattern.parts[0])
-    if isinstance(pattern, Either):
-        found = [_single(part) for part in pattern.parts]
-        return None if None in found else tuple(each for ranges in found for each in ranges or ())
-    return None
+    if isinstance(pattern, Repeat):
+        return Repeat(_settled(pattern.part, rules, known), pattern.least, pattern.most)
+    if isinstance(pattern, Join | Either):
+        parts = tuple(_settled(part, rules, known) for part in pattern.parts)
+        if len(parts) == 1:
+            return parts[0]
+        of_characters = [part.ranges for part in parts if isinstance(part, Chars)]
+        if isinstance(pattern, Either) and len(of_characters) == len(parts):
+            return Chars(union(tuple(each for ranges in of_characters for each in ranges)))
+        return type(pattern)(parts)
+    return pattern
 
 
 def _with(pattern: Pattern, known: Mapping[str, Pattern]) -> Pattern:
