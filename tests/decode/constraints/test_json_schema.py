@@ -216,6 +216,11 @@ for _ in range(150):
         ({"pattern": "(?=a)"}, "#/pattern: regular expression .* look-around"),
         ({"pattern": "^a|b$"}, r"#/pattern: \^ and \$ beside \| are not supported"),
         ({"pattern": 5}, "#/pattern: a regular expression is needed, got 5"),
+        ({"pattern": "^a{,2}$"}, r"#/pattern: \{, means one thing to ECMA-262 and another to Python's re"),
+        ({"pattern": r"[a\U0001F600]"}, r"#/pattern: .*\\U means one thing to ECMA-262"),
+        ({"pattern": "[]a]"}, r"#/pattern: \[\] means one thing to ECMA-262"),
+        ({"const": {1: 2}}, "#/const: names in an object are text, got 1"),
+        ({"properties": {1: {}}}, "#/properties: names in an object are text, got 1"),
         ({"enum": [1], "type": "string"}, "#/enum: no value is of the type that is asked for"),
         ({"const": float("nan")}, "#/const: a value of JSON is needed, got nan"),
         (DEEP, "schemas are nested more than 100 deep; use \\$defs and \\$ref"),
@@ -224,6 +229,24 @@ for _ in range(150):
 def test_what_is_refused(schema: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         decode(chatty(len(SYMBOLS)), [[0]], Options(constraints=(Grammar.json_schema(schema),)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "characters"),
+    [
+        (r"^\s$", "\t\n\r "), (r"^\S$", "a0_é٣-"), (r"^[^\s]$", "a0_é٣-"), (r"^[^\S]$", "\t\n\r "), (r"^\d$", "0"),
+        (r"^\D$", "a_é-\t\n\r \xa0\u2028\ufeff"), (r"^\w$", "a0_"), (r"^[^\w]$", "-\t\n\r \xa0\u2028\ufeff"),
+        (r"^.$", "a0_é٣-\t \xa0\ufeff"), (r"^[{,]$", ""), (r"^[\\a]$", "a"),
+    ],
+)  # fmt: skip
+def test_a_pattern_holds_what_ecma_262_and_python_agree_on(pattern: str, characters: str) -> None:
+    every = "a0_é٣-\t\n\r \xa0\u2028\ufeff"
+    spelling = Spelling.of([*every, *'"\\nrtu123456789bcdef'])
+    constraint = Grammar.json_schema({"type": "string", "pattern": pattern})
+    force = compiled(Options(constraints=(constraint,)), len(spelling), spelling)
+    assert force is not None
+    ends = [force.behind(spelling.encode(json.dumps(character, ensure_ascii=False))) for character in every]
+    assert {c for c, is_met in zip(every, force.accepts(np.array(ends)), strict=True) if is_met} == set(characters)
 
 
 def test_a_whitespace_that_is_none() -> None:

@@ -6,28 +6,33 @@ import sys
 import unicodedata
 from functools import cache
 
-from elman.decode.constraints.pattern import Ranges, complement
+from elman.decode.constraints.pattern import Ranges, complement, union
 
 _LETTERS = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _HEX = {"x": 2, "u": 4, "U": 8}
 _OCTAL = "01234567"
 _LARGEST_OCTAL = 0o377
 _ASCII = {"d": ((48, 57),), "w": ((48, 57), (65, 90), (95, 95), (97, 122)), "s": ((9, 13), (32, 32))}
+# What a class such as `\s` holds: to Python's `re`; to that and to ECMA-262 both; to one of the two at least.
+PYTHON, BOTH, EITHER = "python", "both", "either"
+_OPPOSITE = {PYTHON: PYTHON, BOTH: EITHER, EITHER: BOTH}
+_MARK = (0xFEFF, 0xFEFF)  # the byte-order mark, a blank to ECMA-262 alone
 
 
 @cache
-def class_of(letter: str, is_ascii: bool = False) -> Ranges | None:
+def class_of(letter: str, reading: str = PYTHON) -> Ranges | None:
     """The characters of `\\d`, `\\w`, `\\s` and of their opposites; None for other letters."""
     if letter.lower() not in _ASCII:
         return None
     if letter.isupper():
-        return complement(class_of(letter.lower(), is_ascii) or ())
-    if is_ascii:
+        return complement(class_of(letter.lower(), _OPPOSITE[reading]) or ())
+    if reading == BOTH:
         return _ASCII[letter]
     inside = [point for point in range(sys.maxunicode + 1) if _belongs(chr(point), letter)]
     begins = [p for before, p in zip([-2, *inside], inside, strict=False) if p != before + 1]
     ends = [p for p, after in zip(inside, [*inside[1:], -2], strict=True) if p + 1 != after]
-    return tuple(zip(begins, ends, strict=True))
+    found = tuple(zip(begins, ends, strict=True))
+    return union((*found, _MARK)) if reading == EITHER and letter == "s" else found
 
 
 def _belongs(character: str, letter: str) -> bool:

@@ -173,12 +173,17 @@ class Writer:
         if isinstance(value, list | tuple):
             return self.brackets(f" {self.comma} ".join(self.constant(each, place, depth + 1) for each in value))
         if isinstance(value, Mapping):
+            self.check_names(value, place)
             pairs = (
                 f"{self.scalar(name, place)} {self.colon} {self.constant(each, place, depth + 1)}"
                 for name, each in value.items()
             )
             return self.braces(f" {self.comma} ".join(pairs))
         return self.scalar(value, place)
+
+    def check_names(self, value: Mapping[Any, Any], place: str) -> None:
+        if wrong := [name for name in value if not isinstance(name, str)]:
+            self.refuse(place, f"names in an object are text, got {shown(wrong[0])}")
 
     def scalar(self, value: Any, place: str) -> str:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
 Given = Mapping[str, Any]
 EMPTY = '""'
+_PARTS = re.compile(r"\\.|\[(?:[^\]\\]|\\.)*\]|\{,|.", re.DOTALL)  # of a regular expression
+_DIFFERING = re.compile(r"\\[aUN]|\[\^?\]|\{,")
+_ESCAPES = re.compile(r"(?<!\\)(?:\\\\)*\\[aUN]")
 
 
 def _object(writer: Writer, given: Given, place: str, depth: int) -> str:
     properties, required = given.get("properties", {}), given.get("required", [])
     if not isinstance(properties, Mapping):
         writer.refuse(f"{place}/properties", f"an object of schemas is needed, got {shown(properties)}")
+    writer.check_names(properties, f"{place}/properties")
     if not isinstance(required, list | tuple) or not all(isinstance(name, str) for name in required):
         writer.refuse(f"{place}/required", f"a list of names is needed, got {shown(required)}")
     others = given.get("additionalProperties", not properties and not required)
@@ -115,15 +120,21 @@ def _string(writer: Writer, given: Given, place: str, depth: int) -> str:
 
 
 def _pattern(writer: Writer, pattern: Any, place: str) -> str:
-    """A pattern is found anywhere in the string unless it says `^` and `$`."""
+    """A pattern is found anywhere in the string unless it says `^` and `$`.
+
+    It means what it means to ECMA-262 and to Python's `re`; what they read differently is refused.
+    """
     if not isinstance(pattern, str):
         writer.refuse(place, f"a regular expression is needed, got {shown(pattern)}")
+    for part in _PARTS.findall(pattern):
+        if differing := _DIFFERING.match(part) or (part[0] == "[" and _ESCAPES.search(part)):
+            writer.refuse(place, f"{differing.group()} means one thing to ECMA-262 and another to Python's re")
     body = pattern.removeprefix("^")
     backslashes = len(body) - 1 - len(body[:-1].rstrip("\\"))
     is_ended = body.endswith("$") and backslashes % 2 == 0
     body = body[:-1] if is_ended else body
     try:
-        parsed = regex.parse(body, is_ascii=True)
+        parsed = regex.parse(body, is_common=True)
     except ConfigError as error:
         writer.refuse(place, str(error))
     if isinstance(parsed, Either) and (is_ended or pattern.startswith("^")):

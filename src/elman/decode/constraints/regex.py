@@ -14,6 +14,7 @@ from elman.decode.constraints.pattern import Chars, Either, Join, Pattern, Range
 from elman.errors import ConfigError
 
 ANY: Ranges = complement(((10, 10),))  # what a dot stands for: all but a line's end
+_ANY_COMMON: Ranges = complement(((10, 10), (13, 13), (0x2028, 0x2029)))
 _TIMES = re.compile(r"\{([0-9]*)(,?)([0-9]*)\}")
 _LONGEST = 200_000  # characters of an expression
 _DIGITS = 9  # of a repetition
@@ -21,12 +22,12 @@ _DEEPEST = 50  # groups within groups
 _SHOWN = 100  # characters of an expression in a message
 
 
-def parse(text: str, is_ascii: bool = False) -> Pattern:
+def parse(text: str, is_common: bool = False) -> Pattern:
     """Read a regular expression.
 
     Args:
         text: the expression.
-        is_ascii: classes such as `\\d` hold ASCII alone, as with `re.ASCII`.
+        is_common: classes such as `\\d`, their opposites and the dot hold only what they hold to ECMA-262 as well.
 
     Raises:
         ConfigError: it cannot be read, with the position.
@@ -35,12 +36,12 @@ def parse(text: str, is_ascii: bool = False) -> Pattern:
         raise ConfigError(f"a regular expression is text, got {text!r}")
     if len(text) > _LONGEST:
         raise ConfigError(f"a regular expression has at most {_LONGEST:,} characters, got {len(text):,}")
-    return _Reader(text, is_ascii).whole()
+    return _Expression(text, is_common).whole()
 
 
-class _Reader:
-    def __init__(self, text: str, is_ascii: bool) -> None:
-        self.text, self.is_ascii, self.place, self.depth = text, is_ascii, 0, 0
+class _Expression:
+    def __init__(self, text: str, is_common: bool) -> None:
+        self.text, self.is_common, self.place, self.depth = text, is_common, 0, 0
 
     def refuse(self, problem: str, place: int | None = None) -> NoReturn:
         at = self.place if place is None else place
@@ -108,7 +109,7 @@ class _Reader:
         if mark == "[":
             return Chars(self.set())
         if mark == ".":
-            return Chars(ANY)
+            return Chars(_ANY_COMMON if self.is_common else ANY)
         if mark == "\\":
             return Chars(self.escape())
         if mark in "*+?{":
@@ -136,9 +137,11 @@ class _Reader:
         self.take()
         return inner
 
-    def escape(self, in_set: bool = False) -> Ranges:
+    def escape(self, in_set: bool = False, negated: bool = False) -> Ranges:
         begin = self.place - 1
-        known = escapes.class_of(self.text[self.place : self.place + 1], self.is_ascii)
+        common = escapes.EITHER if negated else escapes.BOTH
+        reading = common if self.is_common else escapes.PYTHON
+        known = escapes.class_of(self.text[self.place : self.place + 1], reading)
         if known is not None:
             self.place += 1
             return known
@@ -157,23 +160,23 @@ class _Reader:
         while self.peek() != "]" or first:
             if not self.peek():
                 self.refuse("'[' without its ']'", begin)
-            ranges += self.member()
+            ranges += self.member(negated)
             first = False
         self.take()
         return complement(tuple(ranges)) if negated else union(tuple(ranges))
 
-    def member(self) -> Ranges:
-        low = self.one()
+    def member(self, negated: bool) -> Ranges:
+        low = self.one(negated)
         if self.peek() != "-" or self.text[self.place + 1 : self.place + 2] in ("]", ""):
             return low
         self.take()
-        high = self.one()
+        high = self.one(negated)
         if len(low) > 1 or len(high) > 1 or low[0][0] != low[0][1] or high[0][0] != high[0][1]:
             self.refuse("a range needs one character at each end")
         if high[0][0] < low[0][0]:
             self.refuse(f"the range {chr(low[0][0])}-{chr(high[0][0])} runs backwards")
         return ((low[0][0], high[0][0]),)
 
-    def one(self) -> Ranges:
+    def one(self, negated: bool) -> Ranges:
         mark = self.take()
-        return self.escape(in_set=True) if mark == "\\" else ((ord(mark), ord(mark)),)
+        return self.escape(True, negated) if mark == "\\" else ((ord(mark), ord(mark)),)
