@@ -24,6 +24,13 @@ def test_config_goes_to_toml_and_back(tmp_path: Path) -> None:
         assert config.read(path) == each
 
 
+def test_a_byte_order_mark_and_windows_line_ends_are_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    config.write(path, Config.of("text", "x", hidden=7))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert config.read(path) == Config.of("text", "x", hidden=7)
+
+
 @pytest.mark.parametrize("text", ["hidden = 'many'", "task = 9", "nosuch = 1", "hidden = ", "hidden = 0", "\x00"])
 def test_a_damaged_config_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.toml"

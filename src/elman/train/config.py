@@ -13,6 +13,9 @@ from elman.formats.atomic import atomic_write
 from elman.train.settings import Settings
 
 
+_CURE = "mend the file, or start another run"
+
+
 class Config(Settings, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A task, a source and the settings.
 
@@ -56,12 +59,12 @@ def write(path: Path, config: Config) -> None:
 def read(path: Path) -> Config:
     """Read a configuration back. Raises ConfigError where the file is missing, no TOML, or holds what no setting is."""
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")  # editors of Windows begin files with a byte-order mark
         return msgspec.toml.decode(text, type=Config)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not the configuration of a run: not UTF-8 at byte {error.start}") from None
+        raise ConfigError(f"{path}: not the configuration of a run: not UTF-8 at byte {error.start}; {_CURE}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         hint = "" if "[network]" in text else "; was it written by an earlier version? start another run"
         found = str(error).replace("`", "'")  # in our messages, these are for settings
