@@ -58,6 +58,14 @@ def test_help_of_sampling_groups_its_options(elman: Program) -> None:
     assert headings == ["search", "draw", "repetition", "constraint", "beam", "reading"]
 
 
+@pytest.mark.parametrize("columns", ["1", "20"])
+def test_help_is_readable_in_few_columns(elman: Program, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    ended = elman("decompress", "--help")
+    assert (ended.status, os.environ["COLUMNS"]) == (0, columns)
+    assert {len(line) for line in ended.out.splitlines()[4:]} <= {0, 60}  # what is drawn
+
+
 def run(*arguments: str, redirect: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """The program behind a shell's redirections."""
     command = f'exec "$@" {redirect}'

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial, wraps
 from inspect import cleandoc, signature
+from shutil import get_terminal_size
 from typing import Any
 
 from tyro._errors import on_parse_error  # private, and pinned for it: the public way to learn of errors is a drawing
@@ -27,6 +30,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo.demo,
     "bench": bench.bench,
 }
+_COLUMNS = 60  # that help needs
 _GROUPS = {"train": "Train a recurrent network."}
 _DESCRIPTION = "Recurrent networks whose equations are written once. Also: --version; --debug shows an error's source."
 
@@ -37,7 +41,7 @@ def parse(arguments: list[str]) -> Command:
     Raises:
         UsageError: there is no such command or option, or a value is of the wrong kind.
     """
-    with on_parse_error(partial(refuse, arguments=arguments, commands=COMMANDS)):
+    with _room_for_help(), on_parse_error(partial(refuse, arguments=arguments, commands=COMMANDS)):
         command: Command = _app(named(arguments)).cli(
             prog="elman",
             description=_DESCRIPTION,
@@ -46,6 +50,20 @@ def parse(arguments: list[str]) -> Command:
             registry=settings_registry(),
         )
     return command
+
+
+@contextmanager
+def _room_for_help() -> Iterator[None]:
+    """Let a narrow terminal count as a wider one: in few columns tyro writes a letter a line, and in 1 without end."""
+    before = os.environ.get("COLUMNS")
+    if get_terminal_size().columns < _COLUMNS:
+        os.environ["COLUMNS"] = str(_COLUMNS)
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS", None)
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def all_options() -> frozenset[str]:
