@@ -84,6 +84,12 @@ def test_a_closed_stream_stops_nothing(tmp_path: Path) -> None:
     assert (silent.returncode, len(silent.stdout), silent.stderr) == (0, 6, b"")
 
 
+def test_a_closed_input_is_an_empty_one(tmp_path: Path) -> None:
+    model_file.save(tmp_path / "m", small.model_file(("lstm",), symbols="ab"))
+    ended = run("score", str(tmp_path / "m"), "-", redirect="<&-")
+    assert (ended.returncode, ended.stderr.startswith(b"elman: -: at least two tokens are needed")) == (1, True)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_standard_output_is_told_once() -> None:
     ended = run("--version", redirect=">/dev/full")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,16 @@ def test_a_pipe_may_be_written_because_nothing_is_replaced(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is there already: replace it with --overwrite"):
         check_output(tmp_path / "file", "the archive", overwrite=False, reads=())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/dev/stdout")
+def test_standard_output_may_be_written_wherever_it_leads(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from elman.cli.targets import check_output; from elman.formats import atomic_write\n"
+        "check_output(Path('/dev/stdout'), 'the archive', overwrite=False, reads=())\n"
+        "with atomic_write('/dev/stdout') as file: file.write(b'whole')\n"
+    )
+    with (tmp_path / "out").open("wb") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
+        assert os.fstat(out.fileno()).st_ino == (tmp_path / "out").stat().st_ino
+    assert (tmp_path / "out").read_bytes() == b"whole"

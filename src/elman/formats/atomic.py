@@ -39,12 +39,17 @@ def atomic_write(path: str | os.PathLike[str], *, keep: Path | None = None) -> I
 
 
 def is_device(path: str | os.PathLike[str]) -> bool:
-    """Whether a device or a pipe is there: something to write to that is no file and no folder."""
+    """Whether a device, a pipe, or this process's standard output is there: something to write to, not to replace."""
     try:
-        mode = Path(path).stat().st_mode
+        found = Path(path).stat()
     except (OSError, ValueError):  # ValueError: a name with a null character
         return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    if not stat.S_ISREG(found.st_mode):
+        return not stat.S_ISDIR(found.st_mode)
+    try:
+        return os.path.samestat(found, os.fstat(1))  # /dev/stdout, where a shell has led it into a file
+    except OSError:  # closed
+        return False
 
 
 @contextmanager
