@@ -39,6 +39,11 @@ def test_bits_and_spots(elman: Program, model: Path) -> None:
     assert places == sorted((np.argsort(values, kind="stable")[:3] + 1).tolist())
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(elman: Program, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
+    assert elman("score", model, "marked", "--json").out == elman("score", model, "text", "--json").out
+
+
 def test_the_whole_text(elman: Program, model: Path) -> None:
     assert elman("score", model, "text", "--text", "--spots", 0).out.startswith(TEXT)
 

@@ -8,10 +8,17 @@ from elman.data.demo_text import demo_text, library_sources
 from elman.errors import DataError
 
 
-def test_text_is_read_as_it_stands(tmp_path):
-    (tmp_path / "a").write_bytes("\ufeffüber\r\nline\n".encode())
-    assert read_text(tmp_path / "a") == "\ufeffüber\r\nline\n"
-    assert read_text(str(tmp_path / "a"), bytes=True) == "\ufeffüber\r\nline\n".encode()
+def test_text_is_read_as_it_stands_without_a_byte_order_mark(tmp_path):
+    (tmp_path / "a").write_bytes("\ufeffüber\r\nli\ufeffne\n".encode())
+    assert read_text(tmp_path / "a") == "über\r\nli\ufeffne\n"
+    assert read_text(str(tmp_path / "a"), bytes=True) == "\ufeffüber\r\nli\ufeffne\n".encode()
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbf")
+    assert read_text(tmp_path / "a", bytes=True) == b"\xef\xbb\xbf"
+    with pytest.raises(DataError, match="the file is empty"):
+        read_text(tmp_path / "a")
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbfab\xe9")
+    with pytest.raises(DataError, match="0xe9 at position 5"):
+        read_text(tmp_path / "a")
 
 
 @pytest.mark.parametrize("as_bytes", [False, True])

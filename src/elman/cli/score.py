@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json as json_
 import math
 import sys
@@ -75,9 +76,10 @@ def _read(file: Path, spelling: Spelling, unknown: Literal["error", "skip", "rep
         tokens: Integers = np.frombuffer(data, np.uint8).astype(np.int64)
     else:
         try:
-            tokens = spelling.encode(data.decode("utf-8"), unknown, replacement)
+            tokens = spelling.encode(data.removeprefix(codecs.BOM_UTF8).decode(), unknown, replacement)
         except UnicodeDecodeError as error:
-            raise DataError(f"{file}: byte {error.start} is not UTF-8; a model of bytes reads any file") from None
+            place = error.start + len(data) - len(error.object)
+            raise DataError(f"{file}: byte {place} is not UTF-8; a model of bytes reads any file") from None
     if len(tokens) < 2:
         raise DataError(f"{file}: at least two tokens are needed, one to begin with and one to predict")
     return tokens

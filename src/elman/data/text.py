@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
 from typing import Literal, overload
@@ -16,7 +17,7 @@ def read_text(path: str | os.PathLike[str], bytes: Literal[True]) -> bytes: ...
 @overload
 def read_text(path: str | os.PathLike[str], bytes: bool) -> str | bytes: ...
 def read_text(path: str | os.PathLike[str], bytes: bool = False) -> str | bytes:
-    """Read a whole file as it stands (line ends are kept).
+    """Read a whole file as it stands: line ends are kept; of a text, a byte-order mark at its beginning is no part.
 
     Args:
         path: a file of text in UTF-8, or any file where `bytes` is set.
@@ -35,15 +36,16 @@ def read_text(path: str | os.PathLike[str], bytes: bool = False) -> str | bytes:
         raise DataError(f"{path}: a file of text expected, got a folder") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         raise DataError(f"{path!r}: cannot be read: {error}") from None
-    if not data:
+    if not data or (data == codecs.BOM_UTF8 and not bytes):
         raise DataError(f"{path}: the file is empty")
     if bytes:
         return data
     try:
-        return data.decode()
+        return data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        position = error.start + len(data) - len(error.object)  # in the file
+        line = data.count(b"\n", 0, position) + 1
         raise DataError(
-            f"{path}: text in UTF-8 expected, byte 0x{data[error.start]:02x} at position {error.start} (line {line}) "
+            f"{path}: text in UTF-8 expected, byte 0x{data[position]:02x} at position {position} (line {line}) "
             "is not; convert the file, or set `bytes` to read it as bytes"
         ) from None
