@@ -9,12 +9,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from elman.train.schedule import Budget, learning_rate, passes
+from elman.train.schedule import RunBudget, learning_rate, passes
 from elman.train.threads import FastestThreads
 
 
 def test_budget_takes_what_comes_first() -> None:
-    both = Budget(steps=100, seconds=10.0)
+    both = RunBudget(steps=100, seconds=10.0)
     assert both.progress(50, 1.0) == 0.5
     assert both.progress(10, 8.0) == 0.8
     assert both.progress(10, 80.0) == 1.0

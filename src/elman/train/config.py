@@ -12,7 +12,6 @@ from elman.errors import ConfigError, SaveError
 from elman.formats.atomic import atomic_write
 from elman.train.settings import Settings
 
-
 _CURE = "mend the file, or start another run"
 
 

@@ -22,7 +22,7 @@ from elman.train.evaluate import measure
 from elman.train.folder import RunFolder
 from elman.train.prepare import Experiment
 from elman.train.reports import Listener, Outcome, StepReport
-from elman.train.schedule import Budget, learning_rate, passes
+from elman.train.schedule import RunBudget, learning_rate, passes
 from elman.train.settings import BudgetSettings
 from elman.train.stopping import Stopped, stop_requests
 from elman.train.threads import FastestThreads
@@ -46,7 +46,7 @@ class Training:
         self.held_out, self.folder = experiment.held_out, folder
         self.listen = listen or (lambda report: None)
         learning, budget, columns = self.config.optimiser, self.config.budget, experiment.training
-        self.budget = Budget(budget.steps, budget.seconds)
+        self.budget = RunBudget(budget.steps, budget.seconds)
         self.streams = Streams(columns.inputs, columns.targets, learning.batch, learning.chunk)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning.learning_rate, fused=True)
         self.threads = FastestThreads(budget.threads or torch.get_num_threads())

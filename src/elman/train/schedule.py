@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Budget:
+class RunBudget:
     """What ends a run: a number of steps, a time in seconds, or whichever comes first of both."""
 
     steps: int | None = None
