@@ -68,6 +68,13 @@ def test_a_header_of_another_kind(header: bytes) -> None:
         decompress(MODEL, with_header(header), "x")
 
 
+def test_a_version_and_a_size_that_are_not_the_archives() -> None:
+    with pytest.raises(FormatError, match=r"expected, got 9{40}$"):
+        decompress(MODEL, with_header(b'{"version":' + b"9" * 3000 + b"}"), "x")
+    with pytest.raises(FormatError, match="what came out is not what went in"):
+        decompress(MODEL, forged(packed(TEXT), size=10**6), "x")
+
+
 @pytest.mark.parametrize("tokens", [8191, 10**6, 10**12, 1 << 62, 10**300])
 def test_tokens_that_the_frames_cannot_hold_cost_no_step(tokens: int, steps: list[int]) -> None:
     data = packed(TEXT)

@@ -86,7 +86,7 @@ def _about(header: memoryview, source: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise FormatError(f"{source}: the archive's header is damaged") from None
     if about.get("version") != VERSION:
-        raise FormatError(f"{source}: version {VERSION} of the archive expected, got {about.get('version')!r}")
+        raise FormatError(f"{source}: version {VERSION} of the archive expected, got {about.get('version')!r:.40}")
     return about
 
 

@@ -152,7 +152,7 @@ def decompress(model: Model, data: bytes, source: str, progress: Progress | None
         restored = unknown.join(tokens, rest, vocabulary)
     except (ValueError, MemoryError, DataError, FormatError) as error:
         raise FormatError(f"{source}: the archive is damaged: {error}") from None
-    if hashlib.sha256(restored).hexdigest() != header.sha256:
+    if len(restored) != header.size or hashlib.sha256(restored).hexdigest() != header.sha256:
         raise FormatError(f"{source}: what came out is not what went in: damaged, or this machine rounds differently")
     return restored
 
