@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from elman.bench import contest as module
-from elman.bench.contest import TOLERANCE, Contest, Refused, Results, Side, compete, difference
-from elman.bench.pairs import Pair
+from elman.bench.contest import TOLERANCE, Contest, NoContest, Results, Side, compete, difference
+from elman.bench.pairs import TimedPair
 from elman.bench.rows import Case, Row
 from tests.bench.cases import CEILINGS, case
 
@@ -25,9 +25,9 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Ours takes 4 s and theirs 6, whatever they do; what is listed is whether there was a rest."""
     calls: list[bool] = []
 
-    def pair(theirs: object, ours: object, seconds: float, *, least: int, rest: bool) -> Pair:
+    def pair(theirs: object, ours: object, seconds: float, *, least: int, rest: bool) -> TimedPair:
         calls.append(rest)
-        return Pair(6.0, 4.0, 1.5, 0.1, 9)
+        return TimedPair(6.0, 4.0, 1.5, 0.1, 9)
 
     monkeypatch.setattr(module, "time_pair", pair)
     return calls
@@ -99,7 +99,7 @@ def test_a_peer_that_fails_or_cannot_leaves_the_others() -> None:
         raise ValueError("no such node\nwith more lines")
 
     def cannot() -> Side:
-        raise Refused("computes on all cores")
+        raise NoContest("computes on all cores")
 
     found = rows({"a": fails, "b": cannot, "c": side})
     assert [row.refused for row in found] == ["ValueError: no such node", "computes on all cores", None]

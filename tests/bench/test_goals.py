@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from elman.bench.goals import GOALS
-from elman.bench.judge import Limits, Verdict, fastest_peer, judge, losses
+from elman.bench.judge import RatioLimits, Verdict, fastest_peer, judge, losses
 from elman.bench.rows import Row
 from elman.bench.summary import summary
 from tests.bench.cases import row
@@ -59,7 +59,7 @@ def test_a_case_without_any_time_does_not_count_as_met() -> None:
 def test_shares_of_the_peak_are_judged_at_large_sizes_only() -> None:
     rows = [row(fraction_of_peak=share, hidden_size=size) for size, share in ((128, 0.1), (256, 0.85), (512, 0.9))]
     found = verdict(rows, "forward + backward, share")
-    assert (found.count, found.median, found.least, found.limits) == (2, 0.875, 0.85, Limits(0.8, 0.8))
+    assert (found.count, found.median, found.least, found.limits) == (2, 0.875, 0.85, RatioLimits(0.8, 0.8))
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_streams_run_on_the_threads_of_the_case(monkeypatch: pytest.MonkeyPatch)
 
 
 def refuse() -> contest.Contest:
-    raise contest.Refused("not now")
+    raise contest.NoContest("not now")
 
 
 @pytest.mark.parametrize("suite", run.SUITES)

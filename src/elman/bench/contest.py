@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.bench.ceilings import Ceilings
-from elman.bench.pairs import Pair, time_pair
+from elman.bench.pairs import TimedPair, time_pair
 from elman.bench.rows import Case, Row
 
 Array = NDArray[Any]
@@ -22,7 +22,7 @@ Results = Mapping[str, Array]
 TOLERANCE = {"float32": 3e-5, "bfloat16": 5e-2}
 
 
-class Refused(Exception):
+class NoContest(Exception):
     """A case cannot be run, or not on one side; the message says why."""
 
 
@@ -52,7 +52,7 @@ class Contest:
 
     Attributes:
         ours: our side.
-        peers: by name what makes the other sides, when their turn comes; may raise Refused.
+        peers: by name what makes the other sides, when their turn comes; may raise NoContest.
         operations: floating-point operations that our call cannot do without, an FMA counted as two; 0: not judged.
         bytes_read: bytes of weights that our call must read at every step; 0: not judged.
     """
@@ -105,10 +105,10 @@ def _distance(a: Array, b: Array) -> float:
 
 def _reason(error: Exception) -> str:
     text = str(error).partition("\n")[0][:150]
-    return text if isinstance(error, Refused) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, NoContest) else f"{type(error).__name__}: {text}"
 
 
-def _row(contest: Contest, ceilings: Ceilings, name: str, peer: Side, pair: Pair, apart: float | None) -> Row:
+def _row(contest: Contest, ceilings: Ceilings, name: str, peer: Side, pair: TimedPair, apart: float | None) -> Row:
     case, ours = contest.case, contest.ours
     return Row(
         **case.columns(),

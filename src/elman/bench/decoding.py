@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import log_softmax, one_hot
 
 from elman import cells as built_in
-from elman.bench.contest import Contest, Refused, Results, Side
+from elman.bench.contest import Contest, NoContest, Results, Side
 from elman.bench.layers import Peers
 from elman.bench.rows import Case
 from elman.bench.sweep import Sweep
@@ -134,9 +134,9 @@ class Decoder:
         def results() -> Results:
             found = self._decode(prompts, self._options)
             if any(len(output.tokens) < self._case.steps or not output.finished for output in found):
-                raise Refused("an output of ours came to an end before its time")
+                raise NoContest("an output of ours came to an end before its time")
             if self._options.constraints and not all(re.fullmatch(_WORDS, output.text or "") for output in found):
-                raise Refused("an output of ours does not meet its constraint")
+                raise NoContest("an output of ours does not meet its constraint")
             scores = np.stack([output.log_probabilities for output in found])
             return {"tokens": np.stack([output.tokens for output in found]), "scores": scores}
 

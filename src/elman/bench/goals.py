@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from elman.bench.judge import ANY, Goal, Limits
+from elman.bench.judge import ANY, Goal, RatioLimits
 from elman.bench.rows import Row
 
 
@@ -42,8 +42,8 @@ def _goal(
     return Goal(title, belongs, figure, _limits(limits), _limits(alone or {}))
 
 
-def _limits(pairs: Mapping[str, tuple[float | None, float | None]]) -> dict[str, Limits]:
-    return {cell: Limits(*pair) for cell, pair in pairs.items()}
+def _limits(pairs: Mapping[str, tuple[float | None, float | None]]) -> dict[str, RatioLimits]:
+    return {cell: RatioLimits(*pair) for cell, pair in pairs.items()}
 
 
 def _layer(mode: str, *peers: str) -> Callable[[Row], bool]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from elman.bench.ceilings import cores
-from elman.bench.contest import Refused, Results, Side
+from elman.bench.contest import NoContest, Results, Side
 from elman.bench.rows import Case
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # weights, states, W x + b → states, output
@@ -21,10 +21,10 @@ def side(module: torch.nn.RNNBase, x: torch.Tensor, gradient: torch.Tensor, case
     """The scan over dense input [T, B, D]; in training its gradients by all weights.
 
     Raises:
-        Refused: fewer threads than cores; XLA's pool has a thread a core and cannot be held to fewer while it runs.
+        NoContest: fewer threads than cores; XLA's pool has a thread a core and cannot be held to fewer while it runs.
     """
     if case.threads != cores():
-        raise Refused(f"XLA computes on all {cores()} cores, not on {case.threads}")
+        raise NoContest(f"XLA computes on all {cores()} cores, not on {case.threads}")
     weights = {name: jnp.asarray(value.detach().numpy()) for name, value in module.named_parameters()}
     start, step = _start(module, case.batch), _STEPS[case.cell]
 

@@ -12,7 +12,7 @@ ANY = "any"
 
 
 @dataclass(frozen=True)
-class Limits:
+class RatioLimits:
     """What the median and the least value must reach; None where there is no such goal."""
 
     median: float | None
@@ -34,12 +34,12 @@ class Goal:
     title: str
     belongs: Callable[[Row], bool]
     figure: Callable[[Row], float | None]
-    limits: Mapping[str, Limits]
-    alone: Mapping[str, Limits]
+    limits: Mapping[str, RatioLimits]
+    alone: Mapping[str, RatioLimits]
 
-    def limits_for(self, cell: str, threads: int) -> Limits:
+    def limits_for(self, cell: str, threads: int) -> RatioLimits:
         """What a cell must reach on so many threads."""
-        every = self.limits.get(cell) or self.limits.get(ANY) or Limits(None, None)
+        every = self.limits.get(cell) or self.limits.get(ANY) or RatioLimits(None, None)
         return self.alone.get(cell, every) if threads == 1 else every
 
 
@@ -54,7 +54,7 @@ class Verdict:
     refused: int
     median: float
     least: float
-    limits: Limits
+    limits: RatioLimits
 
     @property
     def met(self) -> bool:

@@ -12,7 +12,7 @@ from itertools import chain
 import torch
 
 import elman.nn
-from elman.bench.contest import Contest, Refused, Results, Side
+from elman.bench.contest import Contest, NoContest, Results, Side
 from elman.bench.rows import Case
 from elman.bench.sweep import Sweep
 from elman.bench.torch_sides import autocast, drawn, side
@@ -87,7 +87,7 @@ def prepare(case: Case, peers: Sequence[str]) -> Contest:
     with autocast(case):
         path = ours.path(x)
     if path.name != "fused":
-        raise Refused(f"takes the {path}")
+        raise NoContest(f"takes the {path}")
     return Contest(
         case,
         side(ours, lambda: ours(x)[0], case),

@@ -25,7 +25,7 @@ def cases(options: Sweep) -> list[Case]:
     return list(options.cases("loss", cells=cells, modes=("train",), hidden=hidden, batch=(32,), steps=32))
 
 
-class _Head(torch.nn.Module):
+class _LossAndRows(torch.nn.Module):
     """A linear layer with its loss, and the rows that it is given."""
 
     def __init__(self, case: Case) -> None:
@@ -39,7 +39,7 @@ class _Head(torch.nn.Module):
 def prepare(case: Case, peers: Sequence[str]) -> Contest:
     """Both with the same weights; the gradient of the rows is made too."""
     torch.manual_seed(0)
-    ours = _Head(case)
+    ours = _LossAndRows(case)
     theirs = copy.deepcopy(ours)
 
     def by_torch() -> Tensor:

@@ -17,7 +17,7 @@ _MOST_CALLS = 10_000
 
 
 @dataclass(frozen=True)
-class Pair:
+class TimedPair:
     """What many turns come to.
 
     Attributes:
@@ -34,7 +34,7 @@ class Pair:
     count: int
 
 
-def time_pair(theirs: Work, ours: Work, seconds: float = 1.0, *, least: int = 5, rest: bool = False) -> Pair:
+def time_pair(theirs: Work, ours: Work, seconds: float = 1.0, *, least: int = 5, rest: bool = False) -> TimedPair:
     """Time both in turn.
 
     Args:
@@ -52,12 +52,12 @@ def time_pair(theirs: Work, ours: Work, seconds: float = 1.0, *, least: int = 5,
     return _pair(times)
 
 
-def _pair(times: Sequence[tuple[float, float]]) -> Pair:
+def _pair(times: Sequence[tuple[float, float]]) -> TimedPair:
     theirs, ours = map(statistics.median, zip(*times, strict=True))
     ratios = [a / b for a, b in times]
     ratio = statistics.median(ratios)
     low, _, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(times) > 1 else ratios * 3
-    return Pair(theirs, ours, ratio, (high - low) / 2 / ratio, len(times))
+    return TimedPair(theirs, ours, ratio, (high - low) / 2 / ratio, len(times))
 
 
 class _Turn:

@@ -11,7 +11,7 @@ import torch
 
 from elman.bench import decoding, layers, long_sequences, losses, ragged, single_steps, text, user_cells
 from elman.bench.ceilings import Ceilings
-from elman.bench.contest import Refused, compete
+from elman.bench.contest import NoContest, compete
 from elman.bench.rows import Case, Row
 from elman.bench.sweep import Sweep
 
@@ -44,7 +44,7 @@ def measure(case: Case, options: Sweep, ceilings: Ceilings) -> Iterator[Row]:
     try:
         contest = SUITES[case.suite].prepare(case, options.peers)
         yield from compete(contest, ceilings, options.seconds, options.least)
-    except Refused as reason:
+    except NoContest as reason:
         yield Row.refuse(case, "", str(reason))
     finally:
         torch.set_num_threads(threads)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm as normalised
 
-from elman.bench.contest import Contest, Refused, Side
+from elman.bench.contest import Contest, NoContest, Side
 from elman.bench.layers import Peers
 from elman.bench.rows import Case
 from elman.bench.sweep import Sweep
@@ -62,7 +62,7 @@ def prepare(case: Case, peers: Sequence[str]) -> Contest:
     x = torch.randn(case.steps, case.batch, case.hidden_size)
     path = layer.path(x)
     if path.name != "fused":
-        raise Refused(f"takes the {path}")
+        raise NoContest(f"takes the {path}")
     eager = _UserCell(layer) if own else _BuiltInCell(layer)
 
     def torch_side(step: Step, tuned: bool) -> Side:
