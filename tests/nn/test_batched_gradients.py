@@ -59,7 +59,9 @@ def test_jacobians_and_hessians_are_torchs(kind: type[torch.nn.Module]) -> None:
     assert_same(jacrev(lambda x: ours(x)[0])(x), expected)
     assert_same(jacfwd(lambda x: ours(x)[0])(x), expected)
     expected = hessian(lambda x: theirs(x)[0].square().sum(), x)
-    assert_same(hessian(lambda x: ours(x)[0].square().sum(), x, vectorize=True), expected)
+    for mode in ("reverse-mode", "forward-mode"):
+        found = hessian(lambda x: ours(x)[0].square().sum(), x, vectorize=True, outer_jacobian_strategy=mode)
+        assert_same(found, expected)
     assert_same(torch.func.hessian(lambda x: ours(x)[0].square().sum())(x), expected)
 
 

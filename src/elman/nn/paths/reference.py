@@ -41,7 +41,7 @@ def reference(call: Call) -> tuple[Tensor, list[Tensor]]:
         active = int(np.count_nonzero(segments[:, 1] > step))
         rows = lanes.rows[segments[:active, 0] + step].astype(np.int64)
         index = torch.from_numpy(rows).to(like.device)
-        xs = {port.name: values[index] for port, values in zip(graph.inputs, inputs, strict=True)}
+        xs = {port.name: values.index_select(0, index) for port, values in zip(graph.inputs, inputs, strict=True)}
         running = {name: state[:active] for name, state in states.items()}
         output, after = evaluate.run(graph, torch, xs, running, parameters)
         states = {name: torch.cat([after[name], state[active:]]) for name, state in states.items()}
@@ -70,18 +70,20 @@ def _entry(rows: Tensor | None, initial: np.ndarray, size: int, start: float, li
     if rows is None or len(initial) == 0:
         return begin
     index = torch.from_numpy(initial.astype(np.int64)).to(like.device)
-    return torch.where((index >= 0)[:, None], rows[index.clamp(min=0)], begin)
+    return torch.where((index >= 0)[:, None], rows.index_select(0, index.clamp(min=0)), begin)
 
 
 def _in_rows(outputs: list[Tensor], visited: list[np.ndarray], like: Tensor, size: int) -> Tensor:
     if not outputs:
         return like.new_zeros(0, size)
     order = torch.from_numpy(np.argsort(np.concatenate(visited))).to(like.device)
-    return torch.cat(outputs)[order]
+    return torch.cat(outputs).index_select(0, order)
 
 
 def _finals(states: dict[str, Tensor], final: np.ndarray, batch: int) -> list[Tensor]:
     """The last state of each sequence, [B, size]."""
     segment_of = np.zeros(batch, np.int64)
     segment_of[final[final >= 0]] = np.flatnonzero(final >= 0)
-    return [state[torch.from_numpy(segment_of).to(state.device)] for state in states.values()]
+    index = torch.from_numpy(segment_of).to(next(iter(states.values())).device)
+    # An index in brackets would add its gradient up in place, which vmap inside forward mode refuses.
+    return [state.index_select(0, index) for state in states.values()]
