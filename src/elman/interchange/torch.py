@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Share:
+class Share(NamedTuple):
     """What a tensor of a cell has from one of torch's parameters: the gates `first` to `last`, or all of them."""
 
     name: str
@@ -38,14 +37,14 @@ class TorchLayout:
 
 
 @dataclass(frozen=True)
-class Arrays:
+class ArrayLibrary:
     """What is done with arrays besides adding and slicing: zeros(like, rows), and widen(vector, rows to add)."""
 
     zeros: Callable[[Any, int], Any]
     widen: Callable[[Any, int], Any]
 
 
-NUMPY = Arrays(lambda like, rows: np.zeros(rows, like.dtype), lambda vector, rows: np.pad(vector, (0, rows)))
+NUMPY = ArrayLibrary(lambda like, rows: np.zeros(rows, like.dtype), lambda vector, rows: np.pad(vector, (0, rows)))
 
 _Shares = dict[str, tuple[Share, ...]]
 _MATRICES: _Shares = {"W": (Share("weight_ih"),), "U": (Share("weight_hh"),)}
@@ -80,28 +79,27 @@ def of_layer(parameters: Mapping[str, Any], layer: int = 0, reverse: bool = Fals
     return {name.removesuffix(suffix): value for name, value in parameters.items() if name.endswith(suffix)}
 
 
-def to_cell(layout: TorchLayout, given: Mapping[str, Any], hidden_size: int, arrays: Arrays = NUMPY) -> dict[str, Any]:
+def to_cell(
+    layout: TorchLayout, given: Mapping[str, Any], hidden_size: int, arrays: ArrayLibrary = NUMPY
+) -> dict[str, Any]:
     """The cell's tensors in their order, from torch's by name without suffix; biases that are not there are zero."""
     found = {}
     for name, shares in layout.tensors.items():
         total = None
-        for share in shares:
-            value = given.get(share.name)
-            if value is not None:
-                total = _add(total, value, share, hidden_size, arrays)
+        for source, first, last in shares:
+            value = given.get(source)
+            if value is None:
+                continue
+            part = value if last is None else value[first * hidden_size : last * hidden_size]
+            if total is None:  # the first share is the longest
+                total = part
+            else:
+                total = total + (part if last is None else arrays.widen(part, len(total) - len(part)))
         if total is None:
             gates = (shares[0].last or layout.gates) - shares[0].first
             total = arrays.zeros(given["weight_ih"], gates * hidden_size)
         found[name] = total
     return found
-
-
-def _add(total: Any, value: Any, share: Share, hidden_size: int, arrays: Arrays) -> Any:
-    """The total and a share of a value, which adds to the total's first rows; the first share is the longest."""
-    part = value if share.last is None else value[share.first * hidden_size : share.last * hidden_size]
-    if total is None:
-        return part
-    return total + (part if share.last is None else arrays.widen(part, len(total) - len(part)))
 
 
 def from_cell(layout: TorchLayout, tensors: Mapping[str, Any], hidden_size: int) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def run(loss: Loss, d_losses: Tensor | None, wanted: Sequence[bool]) -> list[Ten
     Raises:
         ShapeError: a target is not 0 … V - 1 and not `ignore_index`.
     """
-    head, targets = _Head(loss, wanted), loss.targets
+    head, targets = _Chunks(loss, wanted), loss.targets
     targets = targets.clone() if targets.data_ptr() % 8 else targets.contiguous()
     valid = _check_targets(targets, head.layer.rows, loss.ignore_index)
     losses, *gradients = run_fake(loss._replace(reduction="none"), d_losses, wanted)
@@ -83,7 +83,7 @@ def run(loss: Loss, d_losses: Tensor | None, wanted: Sequence[bool]) -> list[Ten
     return [_reduce(losses, loss.reduction, valid), *gradients]
 
 
-class _Head:
+class _Chunks:
     """The linear layer over a chunk of rows after another."""
 
     def __init__(self, loss: Loss, wanted: Sequence[bool]) -> None:

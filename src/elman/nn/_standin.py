@@ -12,7 +12,7 @@ from elman.errors import ConfigError
 _CURE = "call elman.restore(model) before, which gives torch's classes back"
 
 
-class Refused:
+class RefusedAttribute:
     """An attribute by which a tool takes a layer for its own. A layer that must not be taken raises ConfigError."""
 
     def __init__(self, why: str) -> None:
@@ -30,7 +30,7 @@ class Refused:
 class StandIn(torch.nn.Module):
     """A layer of ours where torch has one of the same name."""
 
-    qconfig = Refused(
+    qconfig = RefusedAttribute(
         f"torch.ao.quantization knows torch's own layers only; {_CURE}, and elman.accelerate(model) after"
     )
 
@@ -41,7 +41,7 @@ class StandIn(torch.nn.Module):
 class RecurrentStandIn(StandIn):
     """The same of a layer whose result is more than one tensor."""
 
-    ft_compute_sample_grad = Refused(
+    ft_compute_sample_grad = RefusedAttribute(
         f"opacus has no gradients by sample of this layer; {_CURE}, then opacus.validators.ModuleValidator.fix(model)"
     )
 
@@ -49,7 +49,7 @@ class RecurrentStandIn(StandIn):
 class OwnLayer(torch.nn.Module):
     """A layer of ours for which torch has no name."""
 
-    ft_compute_sample_grad = Refused(
+    ft_compute_sample_grad = RefusedAttribute(
         "opacus has no gradients by sample of this layer; torch.func.vmap(torch.func.grad(…)) has"
     )
 

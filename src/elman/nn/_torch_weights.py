@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from elman import cells
-from elman.interchange.torch import Arrays, names, to_cell, torch_layout
+from elman.interchange.torch import ArrayLibrary, names, to_cell, torch_layout
 from elman.nn.sized import SizedCell
 from elman.nn.stack import Direction
 
-TENSORS = Arrays(lambda like, rows: like.new_zeros(rows), lambda vector, rows: pad(vector, (0, rows)))
+TENSORS = ArrayLibrary(
+    lambda like, rows: like.new_zeros(rows), lambda vector, rows: torch.constant_pad_nd(vector, (0, rows))
+)
 _SIZED: dict[tuple[str, int, int, int], SizedCell] = {}
 
 
