@@ -17,12 +17,12 @@ _BYTES = 32
 
 
 def fingerprint(graph: Graph) -> Tensor:
-    """The version of this form, the 32 bytes of the graph's hash, then its cell's name in UTF-8: int64, each 0 … 255.
+    """The version of this form, the 32 bytes of the graph's hash, then its cell's name in UTF-8: float32, each 0 … 255.
 
-    Numbers of that range and type are still what they were after a cast, an average or a moving average of weights.
+    Such numbers are still what they were after a cast, an average or a moving average, in place or not, of weights.
     """
     values = [_VERSION, *bytes.fromhex(graph.hash), *graph.name.encode()]
-    return torch.tensor(values, dtype=torch.int64, device="cpu")
+    return torch.tensor(values, dtype=torch.float32, device="cpu")
 
 
 def check_fingerprint(state: Any, graph: Graph) -> None:
@@ -40,6 +40,8 @@ def _read(state: Any) -> tuple[str | None, str | None]:
     if isinstance(state, Mapping):
         return state.get("cell"), state.get("graph")
     if not isinstance(state, Tensor) or state.dim() != 1 or len(state) <= _BYTES:
+        return None, None
+    if state.is_complex() or not bool(state.isfinite().all()):
         return None, None
     version, *values = [round(value) for value in state.tolist()]
     if version != _VERSION or not all(0 <= value <= 255 for value in values):
