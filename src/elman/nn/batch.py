@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +19,7 @@ TOKENS = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
+class Batch(NamedTuple):
     """Rows of one or more inputs, and their plan.
 
     `values` holds float [N, size], or int64 [N] for tokens in the first place. `like` is the first input as it came.
@@ -72,6 +70,10 @@ def read_batch(name: str, inputs: Sequence[Form], sizes: Sequence[int], batch_fi
     """
     first = inputs[0]
     tensors = [values_of(name, form) for form in inputs]
+    for tensor in tensors:
+        if tensor.layout is not torch.strided or tensor.is_nested:
+            what = "a nested tensor; elman.sequences.Ragged" if tensor.is_nested else f"{tensor.layout}; .to_dense()"
+            raise DtypeError(f"{name}: a dense tensor expected, got {what} makes one that is taken")
     plan, unbatched = _plan(name, first, tensors[0], batch_first)
     lead = 2 if isinstance(first, Tensor) and not unbatched else 1
     rows = [_tokens(name, tensors[0], lead)] if tensors[0].dtype in TOKENS else []

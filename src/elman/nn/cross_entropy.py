@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ def linear_cross_entropy(
         DtypeError: targets are no integers, or element types differ.
         ConfigError: an option is unknown or out of range.
     """
-    _check_options(reduction, label_smoothing)
+    _check_options(reduction, ignore_index, label_smoothing)
     _check(input, weight, bias, targets)
     rows, ids = input.reshape(-1, input.shape[-1]), targets.reshape(-1).to(torch.int64)
     path = product_path(input, weight, bias)
@@ -78,7 +79,7 @@ class LinearCrossEntropy(OwnLayer):
         ignore_index: int = -100, label_smoothing: float = 0.0, device: Any = None, dtype: torch.dtype | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        _check_options(reduction, label_smoothing)
+        _check_options(reduction, ignore_index, label_smoothing)
         self.linear = Linear(in_features, num_classes, bias, device=device, dtype=dtype)
         self.reduction, self.ignore_index, self.label_smoothing = reduction, ignore_index, label_smoothing
 
@@ -150,16 +151,23 @@ def reference(loss: Loss) -> Tensor:
     )
 
 
-def _check_options(reduction: str, label_smoothing: float) -> None:
+def _check_options(reduction: Any, ignore_index: Any, label_smoothing: Any) -> None:
     if reduction not in REDUCTIONS:
         raise ConfigError(f"linear_cross_entropy: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
-    if not 0 <= label_smoothing <= 1:
-        raise ConfigError(f"linear_cross_entropy: label_smoothing must be 0 … 1, got {label_smoothing}")
+    if not isinstance(ignore_index, Integral):
+        raise ConfigError(f"linear_cross_entropy: ignore_index must be a whole number, got {ignore_index!r}")
+    if not isinstance(label_smoothing, Real) or not 0 <= float(label_smoothing) <= 1:
+        raise ConfigError(f"linear_cross_entropy: label_smoothing must be 0 … 1, got {label_smoothing!r}")
 
 
 def _check(input: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> None:
     """Raise ShapeError or DtypeError where tensors do not fit together."""
     name = "linear_cross_entropy"
+    for what, given in (("input", input), ("weight", weight), ("bias", bias), ("targets", targets)):
+        if not isinstance(given, Tensor) and not (given is None and what == "bias"):
+            raise DtypeError(f"{name}: {what} must be a tensor, got {type(given).__name__}")
+    if targets.device != input.device:
+        raise DtypeError(f"{name}: input is on {input.device}, targets on {targets.device}; move one with .to(…)")
     if weight.dim() != 2 or input.dim() < 1 or input.shape[-1] != weight.shape[1]:
         got = f"{list(input.shape)} and {list(weight.shape)}"
         raise ShapeError(f"{name}: input [..., D] and weight [V, D] expected, got {got}; transposed?")

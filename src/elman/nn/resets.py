@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def with_resets(name: str, batch: Batch, resets: Any) -> Batch:
     if tuple(mask.shape) != lead:
         form = "of the input" if isinstance(batch.like, Tensor) else f"in the {type(batch.like).__name__}'s order"
         raise ShapeError(f"{name}: resets must be {list(lead)}, one for each step {form}, got {list(mask.shape)}")
-    return replace(batch, plan=replace(batch.plan, resets=mask.detach().reshape(-1).cpu()))
+    return batch._replace(plan=batch.plan._replace(resets=mask.detach().reshape(-1).cpu()))
 
 
 def _mask(name: str, batch: Batch, resets: Any) -> Tensor:
@@ -50,11 +49,18 @@ def _mask(name: str, batch: Batch, resets: Any) -> Tensor:
         if type(resets) is not type(batch.like) or edges_of(resets) != edges_of(batch.like):
             raise ShapeError(f"{name}: resets in a {type(resets).__name__} must have the lengths of the input in one")
         resets = resets.data if isinstance(resets, PackedSequence) else resets.values
-    if isinstance(resets, np.ndarray):
-        return torch.from_numpy(resets)
+    if isinstance(resets, np.ndarray) and resets.dtype.kind in "biuf":
+        return torch.from_numpy(resets.copy())  # steps may be negative there, and memory read-only
     if not isinstance(resets, Tensor):
-        raise DtypeError(f"{name}: resets must be a bool tensor in the form of the input, got {type(resets).__name__}")
+        raise DtypeError(f"{name}: resets must be a bool tensor in the form of the input, got {_kind_of(resets)}")
+    if resets.is_meta or resets.layout is not torch.strided:
+        raise DtypeError(f"{name}: resets must be a dense tensor with values, got {resets.layout} on {resets.device}")
     return resets
+
+
+def _kind_of(value: Any) -> str:
+    """Its type, and of an array that of its elements."""
+    return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def _lead(batch: Batch) -> tuple[int, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,15 @@ class Ragged:
     @classmethod
     def from_list(cls, sequences: Sequence[ArrayLike]) -> Ragged:
         """Copy numpy sequences [T_s, ...] into one array. Torch tensors: join with torch.cat and use `from_lengths`."""
-        if len(sequences) == 0:
+        if not isinstance(sequences, Iterable):
+            raise DtypeError(f"Ragged.from_list: a list of arrays expected, got {type(sequences).__name__}")
+        try:
+            arrays = [np.asarray(sequence) for sequence in sequences]
+        except (ValueError, TypeError, RuntimeError) as error:
+            why = f"a sequence makes no numpy array ({error})"
+            raise DtypeError(f"Ragged.from_list: {why}; torch tensors: torch.cat and from_lengths") from error
+        if not arrays:
             raise ShapeError("Ragged.from_list: at least one sequence is needed to know the shape of a step")
-        arrays = [np.asarray(sequence) for sequence in sequences]
         if any(array.ndim == 0 for array in arrays):
             raise ShapeError("Ragged.from_list: each sequence needs an axis of steps, [T_s, ...], got a single number")
         shapes = {array.shape[1:] for array in arrays}
@@ -71,6 +78,8 @@ class Ragged:
 
     def __getitem__(self, index: int) -> Any:
         """The steps of one sequence, a view of the values."""
+        if not isinstance(index, Integral):
+            raise DtypeError(f"Ragged: an index is a whole number, got {index!r:.60}; slice .values or .offsets")
         if not -len(self) <= index < len(self):
             raise IndexError(f"Ragged holds {len(self)} sequences; there is no sequence {index}")
         index %= len(self)
@@ -86,7 +95,10 @@ class Ragged:
 
 def _integers(numbers: Any, name: str) -> NDArray[np.int64]:
     """A copy of integers along one axis."""
-    array = np.asarray(numbers)
+    try:
+        array = np.asarray(numbers)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise DtypeError(f"Ragged: {name} must be integers, one a sequence, got {numbers!r:.60}") from error
     if array.ndim != 1:
         raise ShapeError(f"Ragged: {name} must have one axis, one number a sequence, got shape {list(array.shape)}")
     if array.size and array.dtype.kind not in "iu":
