@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
-from elman import cell as equations
-from elman import tanh
-from elman.errors import ConfigError, ShapeError
 from elman.kernels import Forward
 from elman.sequences import Ragged
 from tests.conformance.cases import (
-    CELLS,
     LENGTHS,
     SHAPES,
     call,
@@ -89,16 +84,6 @@ def test_packed_is_ragged(cell, dtype, bidirectional):
     expected = run(recurrent, [Ragged.from_lengths(torch.cat(some), lengths) for some in sequences], state)
     padded, _ = pad_packed_sequence(output)
     same((in_rows([padded], lengths)[0], after), (expected[0].values, expected[1]), "packed")
-
-
-@pytest.mark.parametrize("make", [Ragged.from_list, lambda some: pack_sequence(some, enforce_sorted=False)])
-def test_inputs_of_other_sequences_are_refused(make):
-    """Two inputs whose sequences have the same lengths in another order would be paired wrongly."""
-    recurrent = layer(CELLS["delay"], 7, 9)
-    short, long = torch.randn(3, 7), torch.randn(5, 7)
-    with pytest.raises(ShapeError, match="same lengths"):
-        recurrent((make([short, long]), make([long, short])))
-    recurrent((pack_sequence([long, short]), pack_sequence([long, short], enforce_sorted=False)))
 
 
 def test_threads_change_nothing(cell, dtype):
@@ -182,34 +167,6 @@ def test_a_stack_is_its_layers(cell, dtype):
         values = [output]
         finals.append(after)
     same(run(stack, inputs, state), (output, {n: torch.cat([f[n] for f in finals]) for n in state}), "stack")
-
-
-@pytest.mark.parametrize(
-    ("inputs", "states", "output", "directions"),
-    [
-        ("x:P", "h c", "h", 1),
-        ("x:H", "h:P c", "h", 1),
-        ("x:H", "h c", "h", 2),
-        ("x z:D", "h c", "h", 1),
-        ("x", "h c:D", "h", 1),
-    ],
-)
-def test_layers_that_do_not_fit_are_refused(inputs, states, output, directions):
-    """A second layer whose input the first does not give would read beside it."""
-
-    def several(x, z, h, c, W, U, V):
-        h, c = tanh(W @ x + U @ h + V.z @ z), tanh(V.c @ h)
-        return h, c
-
-    def one(x, h, c, W, U, V):
-        h, c = tanh(W @ x + U @ h), tanh(V.c @ h)
-        return h, c
-
-    own = equations(inputs=inputs, states=states, output=output)(several if "z" in inputs else one)
-    make = functools.partial(layer, own, 7, 9, bidirectional=directions == 2)
-    make()
-    with pytest.raises(ConfigError, match="do not stack"):
-        make(num_layers=2)
 
 
 def copy_weights(target, weights):
@@ -301,13 +258,3 @@ def test_no_steps_and_no_sequences(cell, dtype):
     output, after = run(recurrent, nothing, state)
     assert len(output.values) == 0
     assert all(torch.equal(after[name], state[name]) for name in state)
-
-
-def test_a_cell_without_parameters_is_refused():
-    @equations(inputs="x:H", states="h")
-    def average(x, h):
-        h = 0.9 * h + 0.1 * x
-        return h
-
-    with pytest.raises(ConfigError, match="no parameters"):
-        layer(average, 4, 4)

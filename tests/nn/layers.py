@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 import elman.nn
+from elman.equations import cell, sigmoid, tanh
 from elman.sequences import Ragged
 from tests.tolerances import assert_close
 
@@ -20,6 +21,23 @@ OURS: dict[type[torch.nn.Module], type[torch.nn.Module]] = {
 }
 KINDS = [torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN]
 D, H = 3, 4
+
+
+@cell(states="h", inputs="x dt:1")
+def paced(x, dt, h, W, U, b):  # type: ignore[no-untyped-def]
+    """A unit that moves by dt of the way."""
+    return h + dt * (tanh(W @ x + U @ h + b) - h)
+
+
+@cell(states="h:P c m", start={"m": 1.0}, output="y")
+def elaborate(x, h, c, m, W, U, V, b):  # type: ignore[no-untyped-def]
+    """A projection, a start that is not zero and an output that is no state."""
+    i = sigmoid(W.i @ x + U.i @ h + b.i)
+    c = i * c + tanh(W.c @ x + U.c @ h + b.c) * m
+    m = 0.5 * m + 0.5 * i
+    h = V.h @ c
+    return h, c, m, tanh(c)
+
 
 # Makers of every kind of layer, D features in, H units.
 LAYERS: dict[str, Callable[..., Any]] = {
@@ -65,3 +83,20 @@ def gradients(result: Any, sources: Sequence[Tensor]) -> list[Tensor]:
     generator = torch.Generator().manual_seed(1)
     weighing = [torch.randn(part.shape, generator=generator, dtype=part.dtype) for part in parts]
     return list(torch.autograd.grad(parts, list(sources), weighing))
+
+
+class Model(torch.nn.Module):
+    """A layer and a head."""
+
+    def __init__(self, kind: type[torch.nn.Module]) -> None:
+        super().__init__()
+        self.rnn = kind(D, H)
+        self.head = torch.nn.Linear(H, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output, _ = self.rnn(x)
+        return self.head(output)  # type: ignore[no-any-return]
+
+
+def xs() -> Tensor:
+    return torch.randn(5, 2, D)

@@ -1,42 +1,20 @@
-"""Recurrent: options, forms of input, state, weights under changed equations, and what it says to bad input."""
+"""Recurrent: options, forms of input and state."""
 
 from __future__ import annotations
 
-import copy
-import io
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence
 
-from elman import cells
-from elman.equations import cell, sigmoid, tanh
-from elman.errors import ConfigError, DtypeError, EquationError, ShapeError
+from elman.errors import ConfigError
 from elman.nn import Recurrent
 from elman.sequences import Ragged
 from elman.state import State
-from tests.nn.layers import D, H, assert_same, gradients, tensors_of
+from tests.nn.layers import D, H, assert_same, elaborate, gradients, paced
 
 T, B = 5, 2
-
-
-@cell(states="h", inputs="x dt:1")
-def paced(x, dt, h, W, U, b):  # type: ignore[no-untyped-def]
-    """A unit that moves by dt of the way."""
-    return h + dt * (tanh(W @ x + U @ h + b) - h)
-
-
-@cell(states="h:P c m", start={"m": 1.0}, output="y")
-def elaborate(x, h, c, m, W, U, V, b):  # type: ignore[no-untyped-def]
-    """A projection, a start that is not zero and an output that is no state."""
-    i = sigmoid(W.i @ x + U.i @ h + b.i)
-    c = i * c + tanh(W.c @ x + U.c @ h + b.c) * m
-    m = 0.5 * m + 0.5 * i
-    h = V.h @ c
-    return h, c, m, tanh(c)
 
 
 class TestOptions:
@@ -184,116 +162,6 @@ class TestForms:
         assert_same(layer((tokens, dt))[0], layer((one_hot, dt))[0])
 
 
-class TestBadInput:
-    @pytest.mark.parametrize(
-        ("input", "error", "message"),
-        [
-            (
-                torch.randn(D),
-                ShapeError,
-                "gru: input must be [T, B, D] or [T, D] ([B, T, …] with batch_first), got [3]",
-            ),
-            (torch.randn(T, B, D + 1), ShapeError, "gru: input must end in 3 features, got shape [5, 2, 4]"),
-            (torch.randn(T, D + 1), ShapeError, "gru: input must end in 3 features, got shape [5, 4]"),
-            (
-                torch.zeros(T, B, D, dtype=torch.int64),
-                ShapeError,
-                "gru: input must be [T, B] or [T] ([B, T, …] with batch_first), got [5, 2, 3]",
-            ),
-            (
-                pack_sequence([torch.zeros(T, D, dtype=torch.int64)]),
-                ShapeError,
-                "gru: tokens must be [T, B] or [T], got [5, 3]; floats have a last axis of features",
-            ),
-            (torch.tensor([[0, 3]]), ShapeError, "gru: tokens must be 0 … 2, got 0 … 3"),
-            (torch.tensor([-1, 2]), ShapeError, "gru: tokens must be 0 … 2, got -1 … 2"),
-            (
-                torch.ones(T, B, D, dtype=torch.bool),
-                DtypeError,
-                "gru: inputs are floats, or integer tokens in the first place; got torch.bool",
-            ),
-            (
-                torch.zeros(T, B, D, dtype=torch.complex64),
-                DtypeError,
-                "gru: inputs are floats, or integer tokens in the first place; got torch.complex64",
-            ),
-            (
-                torch.randn(T, B, D).double(),
-                DtypeError,
-                "gru: an input or a state is torch.float64 on cpu, the weights are torch.float32 on cpu; convert one "
-                "with .to(…)",
-            ),
-            (
-                torch.randn(T, B, D, device="meta"),
-                DtypeError,
-                "gru: an input or a state is torch.float32 on meta, the weights are torch.float32 on cpu; convert one "
-                "with .to(…)",
-            ),
-            (np.zeros((T, B, D)), DtypeError, "gru: a tensor, a PackedSequence or a Ragged expected, got ndarray"),
-            (None, DtypeError, "gru: a tensor, a PackedSequence or a Ragged expected, got NoneType"),
-            ((torch.randn(T, B, D),) * 2, ShapeError, "gru: takes the inputs x, got 2"),
-            ((), ShapeError, "gru: takes the inputs x, got 0"),
-        ],
-    )
-    def test_input(self, input: Any, error: type[Exception], message: str) -> None:
-        with pytest.raises(error) as found:
-            Recurrent("gru", D, H)(input)
-        assert str(found.value) == message
-
-    def test_several_inputs_that_are_not_alike(self) -> None:
-        layer, x = Recurrent(paced, D, H), torch.randn(T, B, D)
-        with pytest.raises(ShapeError, match=r"paced: takes the inputs x, dt, got 1"):
-            layer(x)
-        for dt in (torch.rand(T, B + 1), torch.rand(B, T)):
-            with pytest.raises(ShapeError, match="paced: all inputs must have the same steps, got"):
-                layer((x, dt))
-        ragged = Ragged.from_lengths(x[:, 0], [2, 3])
-        for dt in (Ragged.from_lengths(torch.rand(T), [3, 2]), torch.rand(T)):
-            with pytest.raises(ShapeError, match="paced: all inputs must have one form, with the same lengths"):
-                layer((ragged, dt))
-        with pytest.raises(DtypeError, match=r"floats, or integer tokens in the first place; got torch\.int64"):
-            layer((x, torch.zeros(T, B, dtype=torch.int64)))
-
-    @pytest.mark.parametrize(
-        ("state", "error", "message"),
-        [
-            ({}, ShapeError, "lstm: state must name h, c, got nothing"),
-            ({"h": torch.zeros(1, B, H)}, ShapeError, "lstm: state must name h, c, got h"),
-            (
-                {"h": torch.zeros(1, B, H), "c": torch.zeros(1, B + 1, H)},
-                ShapeError,
-                "lstm: state c must be [1, 2, 4], got [1, 3, 4]",
-            ),
-            (
-                {"h": torch.zeros(B, H), "c": torch.zeros(1, B, H)},
-                ShapeError,
-                "lstm: state h must be [1, 2, 4], got [2, 4]",
-            ),
-            (
-                {"h": torch.zeros(1, B, H), "c": torch.zeros(1, B, H).double()},
-                DtypeError,
-                "lstm: an input or a state is torch.float64 on cpu, the weights are torch.float32 on cpu; convert one "
-                "with .to(…)",
-            ),
-            (
-                {"h": np.zeros((1, B, H), np.float32), "c": np.zeros((1, B, H), np.float32)},
-                DtypeError,
-                "lstm: state h must be a tensor, got ndarray",
-            ),
-            (
-                (torch.zeros(1, B, H), torch.zeros(1, B, H)),
-                DtypeError,
-                "lstm: state must be a mapping of tensors by name (h, c), got tuple",
-            ),
-            (torch.zeros(1, B, H), DtypeError, "lstm: state must be a mapping of tensors by name (h, c), got Tensor"),
-        ],
-    )
-    def test_state(self, state: Any, error: type[Exception], message: str) -> None:
-        with pytest.raises(error) as found:
-            Recurrent("lstm", D, H)(torch.randn(T, B, D), state)
-        assert str(found.value) == message
-
-
 class TestState:
     def test_a_state_is_carried_to_the_same_bits(self) -> None:
         layer, x = Recurrent("slstm", D, H, 2), torch.randn(T, B, D)
@@ -318,118 +186,3 @@ class TestState:
         (through,) = torch.autograd.grad(layer(x.detach(), state)[0].sum(), [x])
         assert through.abs().max() > 0
         assert not state.detach()["h"].requires_grad
-
-
-class TestExtraState:
-    def test_weights_of_other_equations_are_refused(self) -> None:
-        lstm, other = Recurrent("lstm", D, H), Recurrent("coupled_lstm", D, H)
-        with pytest.raises(
-            EquationError, match=r"these weights belong to other equations \(cell 'lstm', hash [0-9a-f]{12},"
-        ):
-            other.load_state_dict(lstm.state_dict(), strict=False)
-
-    def test_a_changed_cell_is_noticed(self) -> None:
-        layer = Recurrent(cells.get("layer_norm_lstm"), D, H)
-        changed = Recurrent(cells.get("layer_norm_lstm").with_options(eps=1e-3), D, H)
-        with pytest.raises(EquationError, match="layer_norm_lstm: these weights belong to other equations"):
-            changed.load_state_dict(layer.state_dict())
-
-    def test_equal_equations_under_another_name_are_taken(self) -> None:
-        @cell(states="h")
-        def renamed(x, h, W, U, b):  # type: ignore[no-untyped-def]
-            """The Elman network again."""
-            activation = tanh(W @ x + U @ h + b)
-            return activation
-
-        source, target, x = Recurrent("elman", D, H), Recurrent(renamed, D, H), torch.randn(T, B, D)
-        target.load_state_dict(source.state_dict())
-        assert torch.equal(target(x)[0], source(x)[0])
-
-    @pytest.mark.parametrize("strict", [True, False])
-    def test_weights_without_it_are_taken_with_a_warning(self, strict: bool) -> None:
-        source, target = torch.nn.ModuleDict({"rnn": Recurrent("gru", D, H)}), Recurrent("gru", D, H)
-        weights = {name: p for name, p in source.state_dict().items() if "extra" not in name}
-        keys, other = list(weights), torch.nn.ModuleDict({"rnn": target})
-        with pytest.warns(
-            UserWarning, match=r"gru: nothing says to which equations .* \(rnn._extra_state is missing\)"
-        ):
-            other.load_state_dict(weights, strict=strict)
-        assert list(weights) == keys
-        assert all(torch.equal(p, weights[f"rnn.{name}"]) for name, p in target.named_parameters())
-
-    def test_missing_weights_are_missing_keys(self) -> None:
-        with pytest.raises(RuntimeError, match=r'Missing key.*"W_l0".*"_extra_state"'):
-            Recurrent("gru", D, H).load_state_dict({})
-
-    def test_a_dictionary_of_earlier_versions_is_read(self) -> None:
-        layer, other = Recurrent("gru", D, H), Recurrent("lstm", D, H)
-        old = {"cell": "gru", "graph": layer.graph.hash}
-        Recurrent("gru", D, H).load_state_dict({**layer.state_dict(), "_extra_state": old})
-        with pytest.raises(EquationError, match=r"lstm: these weights belong to other equations \(cell 'gru', hash"):
-            other.load_state_dict({"_extra_state": old}, strict=False)
-
-    def test_everything_in_a_state_dict_is_a_tensor(self) -> None:
-        with torch.device("meta"):  # what is said of a layer is no part of its memory
-            layer = Recurrent("gru", D, H)
-            weights = layer.state_dict()
-        assert weights["_extra_state"].device.type == "cpu"
-        layer = Recurrent("gru", D, H)
-        weights = layer.state_dict()
-        assert sum(value.numel() for value in weights.values()) == 3 * H * (D + H + 1) + H + 33 + len("gru")
-        assert not list(layer.buffers())  # opacus refuses layers that have some
-        copies = {name: value.cpu() for name, value in weights.items()}
-        target = Recurrent("gru", D, H)
-        target.load_state_dict(copies, assign=True)
-        assert all(torch.equal(value, weights[name]) for name, value in target.state_dict().items())
-
-    def test_it_survives_casts_and_averages_of_weights(self) -> None:
-        one, two = Recurrent("gru", D, H).state_dict(), Recurrent("gru", D, H).state_dict()
-        target = Recurrent("gru", D, H)
-        for changed in (
-            {name: (one[name] + two[name]) / 2 for name in one},
-            {name: sum(0.1 * value for value in [one[name]] * 3 + [two[name]] * 7) for name in one},
-            {name: value.bfloat16() for name, value in one.items()},
-        ):
-            target.load_state_dict(changed)
-        with pytest.raises(EquationError):
-            target.load_state_dict({name: -value for name, value in one.items()})
-
-    def test_safetensors_save_and_load_a_model(self, tmp_path: Path) -> None:
-        safetensors = pytest.importorskip("safetensors.torch")
-        model, other = (torch.nn.ModuleDict({"rnn": Recurrent("gru", D, H)}) for _ in range(2))
-        safetensors.save_model(model, str(tmp_path / "model.safetensors"))
-        assert safetensors.load_model(other, str(tmp_path / "model.safetensors")) == (set(), [])
-        assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
-        with pytest.raises(EquationError, match=r"lstm: these weights belong to other equations \(cell 'gru'"):
-            safetensors.load_model(
-                torch.nn.ModuleDict({"rnn": Recurrent("lstm", D, H)}), str(tmp_path / "model.safetensors")
-            )
-
-    @pytest.mark.parametrize("extra", [None, "gru", torch.zeros(1), torch.full((40,), 300), torch.tensor(1), {}])
-    def test_an_extra_state_of_something_else_is_refused(self, extra: Any) -> None:
-        layer = Recurrent("gru", D, H)
-        with pytest.raises(EquationError, match="gru: these weights belong to other equations"):
-            layer.load_state_dict({**layer.state_dict(), "_extra_state": extra})
-
-    def test_it_survives_torch_save_with_weights_only(self) -> None:
-        layer, x, file = Recurrent("lstm", D, H, 2, bidirectional=True), torch.randn(T, B, D), io.BytesIO()
-        torch.save(layer.state_dict(), file)
-        file.seek(0)
-        other = Recurrent("lstm", D, H, 2, bidirectional=True)
-        other.load_state_dict(torch.load(file, weights_only=True))
-        assert torch.equal(other(x)[0], layer(x)[0])
-
-
-@pytest.mark.parametrize("of", ["lstm", "antisymmetric", elaborate])
-def test_copies_and_pickles_compute_the_same_and_share_nothing(of: Any) -> None:
-    sizes = {"P": 3} if of is elaborate else None
-    layer, x, file = Recurrent(of, D, H, 2, sizes=sizes), torch.randn(T, B, D), io.BytesIO()
-    torch.save(layer, file)
-    file.seek(0)
-    for other in (copy.deepcopy(layer), torch.load(file, weights_only=False)):
-        expected = [tensor.clone() for tensor in tensors_of(layer(x))]
-        assert all(torch.equal(a, r) for a, r in zip(tensors_of(other(x)), expected, strict=True))
-        with torch.no_grad():
-            for parameter in other.parameters():
-                parameter.add_(1.0)
-        assert all(torch.equal(a, r) for a, r in zip(tensors_of(layer(x)), expected, strict=True))

@@ -28,6 +28,9 @@ WRONG: dict[str, tuple[Any, Any, type[Exception], str]] = {
     "numbers": (DENSE_INPUT, MASK.float(), DtypeError, r"must be bool, got torch.float32; convert .* with .bool\(\)"),
     "integers": (DENSE_INPUT, MASK.long(), DtypeError, "must be bool, got torch.int64"),
     "an array of numbers": (DENSE_INPUT, np.zeros((T, B)), DtypeError, "must be bool, got torch.float64"),
+    "an array of objects": (DENSE_INPUT, np.empty((T, B), object), DtypeError, "got an array of object"),
+    "without values": (DENSE_INPUT, MASK.to("meta"), DtypeError, "with values, got torch.strided on meta"),
+    "sparse": (DENSE_INPUT, MASK.to_sparse(), DtypeError, "with values, got torch.sparse_coo on cpu"),
     "a list": (DENSE_INPUT, [[True]], DtypeError, "a bool tensor in the form of the input, got list"),
     "True": (DENSE_INPUT, True, DtypeError, "got bool"),
     "rows": (PACKED, MASK, ShapeError, r"must be \[5\], one for each step in the PackedSequence's order, got \[7, 5\]"),
@@ -64,3 +67,13 @@ def test_exports_are_refused(strict: bool) -> None:
 
     with pytest.raises(Exception, match="a trace cannot hold resets, which differ from call to call"):
         torch.export.export(Model(), (torch.randn(T, B, D), MASK), strict=strict)
+
+
+def test_arrays_that_torch_does_not_take_as_they_lie_are_copied() -> None:
+    marks = np.random.default_rng(0).random((T, B)) < 0.3
+    layer = LAYERS["GRU"]()
+    expected = layer(DENSE_INPUT, resets=torch.from_numpy(marks))[0]
+    frozen = marks.copy()
+    frozen.flags.writeable = False
+    for given in (marks[::-1].copy()[::-1], frozen):
+        assert torch.equal(layer(DENSE_INPUT, resets=given)[0], expected)
