@@ -185,6 +185,7 @@ NODES: dict[str, tuple[int, dict[str, Any], str]] = {
     "endless number": (8, {"value": math.inf}, "value must be a finite number"),
     "no number": (8, {"value": math.nan}, "value must be a finite number"),
     "text as number": (8, {"value": "0.5"}, "value must be a finite number"),
+    "number beyond float32": (8, {"value": 1e39}, "value must be a finite number that float32 holds"),
     "huge number": (8, {"value": 10**400}, "value must be a finite number"),
     "true as number": (8, {"value": True}, "value must be a finite number"),
     "norm without eps": (7, {"value": [0]}, "value must be a list of 2"),

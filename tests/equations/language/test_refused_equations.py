@@ -53,6 +53,7 @@ LINES = {
     "text": ('q = h + "1"', "str is no operand", "plain numbers"),
     "truth": ("q = h * True", "bool is no operand", "plain numbers"),
     "infinity": ("q = where(h > 0, h, math.inf)", "inf is no number to compute with", "1e30"),
+    "number beyond float32": ("q = where(h > 0, h, -1e39)", "-1e+39 is no number to compute with", "1e30"),
     "number of 400 digits": ("q = h * 10**400", "is no number to compute with", "1e30"),
     "index": ("q = h[0]", "an index on a symbol", "(W.i)"),
     "step index": ("q = h[t - 1]", "an index on a symbol", "kept as a state"),

@@ -25,6 +25,9 @@ class Limit(NamedTuple):
         return f"{count:,} {self.what}, {self.most:,} at most; several cells, one upon the other, may do"
 
 
+LARGEST = (2 - 2**-23) * 2.0**127
+"""The largest number that equations may say: float32's, where a larger one would be infinite without a word."""
+
 NODES = Limit(4_096, "nodes")
 OPERANDS = Limit(16_384, "operands")  # of all nodes: a layer norm may join any number, and is a node for each
 STAGES = Limit(256, "products, layer norms and sums that wait for one another")  # each is a pass over the units

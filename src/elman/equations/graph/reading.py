@@ -8,10 +8,10 @@ from typing import Any
 
 from elman.equations.graph import FORMAT, PRODUCTS, Constant, Graph, Kind, Node, Parameter, Port, Value
 from elman.equations.graph.check import check, refuse
-from elman.equations.graph.limits import NODES
+from elman.equations.graph.limits import LARGEST, NODES
 
 _FIELDS = ("format", "inputs", "name", "nodes", "output", "parameters", "results", "states")
-_LARGEST = 1 << 31  # of a line's number, an index or a place
+_MOST = 1 << 31  # of a line's number, an index or a place
 _NODE_FIELDS = ("args", "line", "name", "op", "size", "value")
 
 
@@ -64,15 +64,15 @@ def _text(data: object, what: str) -> str:
 
 
 def _whole(data: object, what: str) -> int:
-    if not isinstance(data, int) or isinstance(data, bool) or abs(data) > _LARGEST:
+    if not isinstance(data, int) or isinstance(data, bool) or abs(data) > _MOST:
         refuse(f"{what} must be a whole number, got {_shown(data)}")
     return data
 
 
 def _number(data: object, what: str) -> float:
-    if isinstance(data, (int, float)) and not isinstance(data, bool) and -1e308 <= data <= 1e308:
+    if isinstance(data, (int, float)) and not isinstance(data, bool) and -LARGEST <= data <= LARGEST:
         return float(data)
-    return refuse(f"{what} must be a finite number, got {_shown(data)}")
+    return refuse(f"{what} must be a finite number that float32 holds, got {_shown(data)}")
 
 
 def _input(data: object) -> Port:

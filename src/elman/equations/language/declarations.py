@@ -87,7 +87,7 @@ class Declarations:
             begin = finite(start.get(name, 0.0))
             if begin is None:
                 problem = f"{name} starts at {start[name]!r:.40}"
-                self._refuse(problem, "a state starts at one finite number for all its units")
+                self._refuse(problem, "a state starts at one finite number, which float32 holds, for all its units")
             ports.append(Port(name, self._size(name, size, what) if colon else letter, begin))
         if not ports:
             self._refuse(f"there are no {what}", self._example(what))
@@ -133,7 +133,7 @@ class Declarations:
         nested = all(isinstance(row, (list, tuple)) for row in plain)
         rows = [tuple(map(_element, row)) for row in (plain if nested else [plain])]
         if any(number is None for row in rows for number in row):
-            self._refuse(f"the constant {name} holds what is no finite number", cure)
+            self._refuse(f"the constant {name} holds what is no finite number of float32", cure)
         if len({len(row) for row in rows}) > 1 or not rows[0]:
             self._refuse(f"the rows of the constant {name} are of unlike lengths, or empty", cure)
         found = cast(tuple[tuple[float, ...], ...], tuple(rows))

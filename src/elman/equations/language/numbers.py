@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Integral, Real
+from typing import Any
+
+from elman.equations.graph.limits import LARGEST
 
 
-def finite(value: object) -> float | None:
-    """A real number that floats can hold, or None. True and False are no numbers."""
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        return None
-    return number if math.isfinite(number) else None
+def finite(value: Any) -> float | None:
+    """A real number that float32 can hold, or None. True and False are no numbers."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return float(value) if is_number and -LARGEST <= value <= LARGEST else None
 
 
 def option(value: object) -> float | None:

@@ -116,7 +116,7 @@ class _FunctionReader:
             self.refuse(f"the option {argument.name} has no default", f"write *, {argument.name}=1.0")
         value = option(argument.default)
         if value is None:
-            self.refuse(f"the option {argument!s:.40} is no finite number", f"write *, {argument.name}=1.0")
+            self.refuse(f"the option {argument!s:.40} is no finite number of float32", f"write *, {argument.name}=1.0")
         return value
 
     def refuse_shadows(self, groups: list[str]) -> None:
