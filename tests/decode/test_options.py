@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.decode import Decoding, Fusion, Infix, Options, Rank, Spelling, UserRank, decode
+from elman.decode import Constraint, Decoding, Fusion, Infix, Options, Rank, Spelling, UserRank, decode
+from elman.decode.constraints.automaton import BEGIN, DEAD, Automaton
 from elman.errors import ConfigError, DataError
 from tests.decode.small import markov
 
@@ -224,3 +225,28 @@ def test_the_longest_token_first() -> None:
     spelling = Spelling.of(["a", "ab", "b", "", "abc"])
     assert spelling.encode("abcabab").tolist() == [4, 1, 1]
     assert spelling.text([4, 3, 2]) == "abcb"
+
+
+class EvenlyMany(Constraint):
+    """As many tokens as one can share."""
+
+    is_over_tokens = True
+
+    def over_tokens(self, size: int, /) -> Automaton:
+        following = np.array([[DEAD] * size, [2] * size, [BEGIN] * size], np.int32)
+        return Automaton.make(following, np.array([False, True, False]))
+
+
+def test_a_constraint_of_the_users() -> None:
+    options = Options(constraints=(EvenlyMany(),), max_length=7, min_length=5)
+    assert len(decode(markov(4, 0), [[0]], options)[0].best.tokens) == 6
+
+
+def test_a_constraint_that_says_nothing() -> None:
+    class Rules:
+        rules = over_text = None
+
+    with pytest.raises(ConfigError, match="constraints are values such as Regex"):
+        Options(constraints=(Rules(),))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="Constraint does not say what texts meet it: it lacks over_text"):
+        decode(markov(4, 0), [[0]], Options(constraints=(Constraint(),)))

@@ -37,33 +37,33 @@ class Fusion(Stepper):
                 f"fusion needs one vocabulary, the steppers have {self.size} and {self.other.size} tokens"
             )
 
-    def start(self, batch: int) -> Pair:
+    def start(self, batch: int) -> BothStates:
         """Both states."""
-        return Pair(self.main.start(batch), self.other.start(batch))
+        return BothStates(self.main.start(batch), self.other.start(batch))
 
-    def step(self, tokens: Integers, state: Pair) -> tuple[Floats, Pair]:
+    def step(self, tokens: Integers, state: BothStates) -> tuple[Floats, BothStates]:
         """Both steps."""
-        of_kind("state", state, Pair, "what start or a step gave")
+        of_kind("state", state, BothStates, "what start or a step gave")
         one, first = self.main.step(tokens, state.first)
         two, second = self.other.step(tokens, state.second)
-        return one + self.weight * two if self.weight else one, Pair(first, second)
+        return one + self.weight * two if self.weight else one, BothStates(first, second)
 
-    def join(self, states: Sequence[Pair]) -> Pair | None:
+    def join(self, states: Sequence[BothStates]) -> BothStates | None:
         """Batches one after another, of both; None where one of them cannot be joined."""
         for state in states:
-            of_kind("state", state, Pair, "a fusion's")
+            of_kind("state", state, BothStates, "a fusion's")
         first = self.main.join([state.first for state in states])
         second = self.other.join([state.second for state in states])
-        return None if first is None or second is None else Pair(first, second)
+        return None if first is None or second is None else BothStates(first, second)
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class BothStates:
     """The states of two steppers side by side."""
 
     first: Any
     second: Any
 
-    def select(self, parents: Integers) -> Pair:
+    def select(self, parents: Integers) -> BothStates:
         """Rows of both."""
-        return Pair(self.first.select(parents), self.second.select(parents))
+        return BothStates(self.first.select(parents), self.second.select(parents))

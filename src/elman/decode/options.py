@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any, Literal
+from typing import Literal
 
 from elman.checks import as_float, shown
+from elman.decode.constraints.constraint import Constraint
 from elman.decode.rankers import Rank
 from elman.decode.roles import Ranker
 from elman.decode.spelling import Unknown
@@ -69,7 +70,7 @@ class Options:
     seed: int | tuple[int, ...] = 0
     stop_tokens: tuple[int, ...] = ()
     stop_strings: tuple[str, ...] = ()
-    constraints: tuple[Any, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     stop_when_accepted: bool = False
     max_states: int = 200_000
     temperature: float = 1.0
@@ -148,7 +149,7 @@ def _wrong_kinds_inside(o: Options) -> Iterator[str]:
         if not _is_whole(token):
             yield f"stop_tokens and biases name tokens by their numbers, got {shown(token)}"
     for constraint in o.constraints:
-        if isinstance(constraint, type) or not any(hasattr(constraint, name) for name in _CONSTRAINS):
+        if not isinstance(constraint, Constraint):
             yield f"constraints are values such as Regex(…) or Prefix(…), got {shown(constraint)}"
 
 
@@ -194,7 +195,6 @@ _CHOICES = {
     "unknown": ("error", "skip", "replace"),
 }
 _SWITCHES = ("stop_when_accepted", "stochastic", "keep_tree")
-_CONSTRAINS = ("over_text", "over_tokens", "rules")  # what a constraint has one of
 _LEAST = {"max_length": 0, "min_length": 0, "count": 1, "top_k": 0, "no_repeat_ngram": 0, "width": 1}
 _LEAST |= {"groups": 1, "budget": 1, "max_states": 1}
 _MOST = 1 << 20

@@ -19,7 +19,7 @@ from elman.runtime.room import MOST_ROWS
 
 
 @dataclass(frozen=True, eq=False)
-class Arrays:
+class NamedArrays:
     """A state of named arrays with the batch as first axis, as a value."""
 
     arrays: Mapping[str, NDArray[Any]]
@@ -27,14 +27,14 @@ class Arrays:
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.arrays[name]
 
-    def select(self, parents: Integers) -> Arrays:
+    def select(self, parents: Integers) -> NamedArrays:
         """Rows of every array."""
-        return Arrays({name: array.take(parents, axis=0) for name, array in self.arrays.items()})
+        return NamedArrays({name: array.take(parents, axis=0) for name, array in self.arrays.items()})
 
-    def join(self, others: Sequence[Arrays]) -> Arrays:
+    def join(self, others: Sequence[NamedArrays]) -> NamedArrays:
         """These rows and others after them."""
         everything = (self, *others)
-        return Arrays({name: np.concatenate([state[name] for state in everything]) for name in self.arrays})
+        return NamedArrays({name: np.concatenate([state[name] for state in everything]) for name in self.arrays})
 
 
 class TableStepper(Stepper):
@@ -68,21 +68,21 @@ class TableStepper(Stepper):
 
     is_checked = True
 
-    def start(self, batch: int) -> Arrays:
+    def start(self, batch: int) -> NamedArrays:
         """Sequences that have read nothing: as if token 0 (or the beginning) had come before."""
         batch, fill = whole("batch", batch, 0, MOST_ROWS), 0 if self.begin is None else self.begin
-        return Arrays({"past": np.full((batch, self.order - 1), fill, np.int64)})
+        return NamedArrays({"past": np.full((batch, self.order - 1), fill, np.int64)})
 
-    def step(self, tokens: Integers, state: Arrays) -> tuple[Floats, Arrays]:
+    def step(self, tokens: Integers, state: NamedArrays) -> tuple[Floats, NamedArrays]:
         """Rows of the table."""
         tokens = as_tokens(tokens)
-        of_kind("state", state, Arrays, "what start or a step gave")
+        of_kind("state", state, NamedArrays, "what start or a step gave")
         if len(tokens) != len(state["past"]):
             raise ShapeError(f"{len(state['past'])} sequences need as many tokens; got {len(tokens)}")
         if len(tokens) and (tokens.min() < 0 or tokens.max() >= self._inputs):
             raise ShapeError(f"tokens must be 0 … {self._inputs - 1}, got {tokens.min()} … {tokens.max()}")
         past = np.concatenate((state["past"], tokens[:, None]), axis=1)
-        return self.log_probabilities[tuple(past.T)], Arrays({"past": past[:, 1:]})
+        return self.log_probabilities[tuple(past.T)], NamedArrays({"past": past[:, 1:]})
 
 
 class CallableStepper(Stepper):
@@ -126,7 +126,7 @@ class CallableStepper(Stepper):
     def step(self, tokens: Integers, state: Any) -> tuple[Floats, Any]:
         """Call the function, and check what it gives (see `checked`)."""
         tokens = as_tokens(tokens)
-        result = self._function(tokens, state.arrays if isinstance(state, Arrays) else state)
+        result = self._function(tokens, state.arrays if isinstance(state, NamedArrays) else state)
         given, after = pair(result, "the function")
         values = checked(given, len(tokens), self.size, normalised=not self._normalise)
         if self._normalise:
@@ -149,14 +149,14 @@ class NoState:
 def _as_state(state: Any, batch: int) -> Any:
     if state is None or isinstance(state, NoState):
         return NoState()
-    if isinstance(state, Arrays) or hasattr(state, "select"):
+    if isinstance(state, NamedArrays) or hasattr(state, "select"):
         return state
     if isinstance(state, Mapping):
         arrays = {name: _array(name, array) for name, array in state.items()}
         for name, array in arrays.items():
             if array.shape[:1] != (batch,):
                 raise ShapeError(f"a state's first axis is the batch, {batch}; {name} has shape {list(array.shape)}")
-        return Arrays(arrays)
+        return NamedArrays(arrays)
     raise ConfigError(
         f"a stepper's state must be None, a mapping of arrays, or have select(parents); got {type(state).__name__}"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from elman.decode import CallableStepper, Grammar, Infix, Lexicon, Options, Regex, Spelling, decode
 from elman.decode.constraints import compiled, ebnf, pattern
-from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.budget import WorkBudget
 from elman.errors import ConfigError
 from tests.decode.constraints.test_grammar import JSON, uniform
 
@@ -92,8 +92,10 @@ def test_near_the_longest_length_nothing_is_searched(monkeypatch: pytest.MonkeyP
     """How much a grammar costs over pieces of several characters does not depend on how near the end is."""
     spent = []
     for most in (30, 60, 240):
-        budgets: list[Budget] = []
-        monkeypatch.setattr(compiled, "Budget", lambda states, kept=budgets: kept.append(Budget(states)) or kept[0])
+        budgets: list[WorkBudget] = []
+        monkeypatch.setattr(
+            compiled, "WorkBudget", lambda states, kept=budgets: kept.append(WorkBudget(states)) or kept[0]
+        )
         options = Options(
             strategy="sample", count=20, max_length=most, min_length=least, constraints=(Grammar(JSON),), seed=1
         )
@@ -116,3 +118,10 @@ def test_rules_that_double_are_each_settled_once(monkeypatch: pytest.MonkeyPatch
     ebnf._parsed.cache_clear()
     Grammar(f's ::= r0 - "b"\n{rules}\nr40 ::= "a"')
     assert len(settled) < 400
+
+
+@pytest.mark.parametrize("beside", [(), (Grammar('s ::= "a" s | ""'),)])
+def test_a_difference_of_rules_that_double_is_refused(beside: tuple[Grammar, ...]) -> None:
+    constraints = (Grammar(f's ::= r0 - "b"\n{DOUBLING}'), *beside)
+    with pytest.raises(ConfigError, match="raise max_states"):
+        decode(uniform(CHARACTERS), [[0]], Options(constraints=constraints, max_states=10_000))

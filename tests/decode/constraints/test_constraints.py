@@ -25,7 +25,7 @@ from elman.decode import (
     decode,
 )
 from elman.decode.constraints import nfa, pattern
-from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.budget import WorkBudget
 from elman.errors import ConfigError
 from tests.decode.constraints.enumerated import before_stop
 from tests.decode.small import everything, markov, network, texts
@@ -217,7 +217,7 @@ def test_words_between_separators_of_several_bytes() -> None:
 
 
 def test_every_character_is_possible_in_bytes() -> None:
-    everything = nfa.automaton(pattern.Chars(((0, pattern.LAST),)), np.arange(256), True, Budget(10_000))
+    everything = nfa.automaton(pattern.Chars(((0, pattern.LAST),)), np.arange(256), True, WorkBudget(10_000))
     for point in [*range(0, 0x900, 3), 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFD, 0xFFFF, 0x10000, 0x10FFFF]:
         state = 1
         for byte in chr(point).encode():

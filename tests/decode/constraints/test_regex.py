@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from elman.decode import Regex
 from elman.decode.constraints import nfa, regex
-from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.budget import WorkBudget
 from elman.errors import ConfigError
 from tests.decode.small import texts
 
@@ -24,7 +24,7 @@ POINTS = [*range(0x250), 0x660, 0x966, 0x1680, 0x2028, 0x3000, 0xFF10, 0x1D7CE, 
 def matcher(expression: str, points: list[int]) -> Callable[[str], bool]:
     """Whether our automaton accepts a text."""
     alphabet = np.array(sorted(points), np.int64)
-    automaton = nfa.automaton(regex.parse(expression), alphabet, False, Budget(100_000))
+    automaton = nfa.automaton(regex.parse(expression), alphabet, False, WorkBudget(100_000))
     symbol = {point: k for k, point in enumerate(alphabet.tolist())}
 
     def accepts(text: str) -> bool:

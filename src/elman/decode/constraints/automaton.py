@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.budget import WorkBudget
 from elman.decode.roles import Booleans
 
 Table = NDArray[np.int32]
@@ -66,7 +66,7 @@ class Automaton:
         codes = np.concatenate(found)
         return codes // self.states, codes % self.states
 
-    def intersect(self, other: Automaton, budget: Budget) -> Automaton:
+    def intersect(self, other: Automaton, budget: WorkBudget) -> Automaton:
         """Texts that both accept, over one alphabet."""
         known = np.array([0, BEGIN * other.states + BEGIN], np.int64)
         frontier, order, tables = known[1:], [known], [np.zeros((1, self.next.shape[1]), np.int64)]
@@ -88,7 +88,7 @@ class Automaton:
         tail = np.maximum(tail, np.where(self.accept[mine], other.tail[others], 0))
         return Automaton(following, accept, tail)
 
-    def over_tokens(self, units: Sequence[Sequence[int]], budget: Budget) -> Automaton:
+    def over_tokens(self, units: Sequence[Sequence[int]], budget: WorkBudget) -> Automaton:
         """The same language over tokens.
 
         Args:
@@ -143,7 +143,7 @@ def containing(infix: Sequence[int], symbols: int) -> Automaton:
     return Automaton.make(following, accept)
 
 
-def words(texts: Iterable[Sequence[int]], separator: Sequence[int], symbols: int, budget: Budget) -> Automaton:
+def words(texts: Iterable[Sequence[int]], separator: Sequence[int], symbols: int, budget: WorkBudget) -> Automaton:
     """One of the texts, or several of them with the separator, which none of them contains, between: a prefix tree."""
     rows: list[dict[int, int]] = [{}, {}]
 

@@ -9,7 +9,7 @@ _STATES_A_SET = 10  # what following a grammar through one more set may cost
 _ENTRIES = 64  # of tables, for each state
 
 
-class Budget:
+class WorkBudget:
     """What is left of it.
 
     Args:

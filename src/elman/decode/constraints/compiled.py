@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
 from elman.decode.constraints import automaton as automata
 from elman.decode.constraints import pattern
 from elman.decode.constraints.automaton import Automaton
-from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.budget import WorkBudget
+from elman.decode.constraints.constraint import Alphabet, Constraint
 from elman.decode.constraints.earley import Rules
-from elman.decode.constraints.force import Force, Limits, Tables
+from elman.decode.constraints.force import Force, Tables, TextLimits
 from elman.decode.constraints.grammar import Grammar
-from elman.decode.constraints.kinds import Alphabet, is_over_tokens
 from elman.decode.constraints.recogniser import Recogniser
 from elman.decode.constraints.stops import with_stops
 from elman.decode.options import Options
@@ -30,17 +29,18 @@ def compiled(options: Options, size: int, spelling: Spelling | None) -> Force | 
     """
     if not options.constraints and not options.stop_strings:
         return None
-    limits, budget = Limits.of(options), Budget(options.max_states)
-    over_text = [constraint for constraint in options.constraints if not is_over_tokens(constraint)]
+    limits, budget = TextLimits.of(options), WorkBudget(options.max_states)
+    over_text = [constraint for constraint in options.constraints if not constraint.is_over_tokens]
     alphabet = None
     if over_text or options.stop_strings:
         what = f"the constraint {type(over_text[0]).__name__}" if over_text else "a stop string"
         alphabet = Alphabet(needs_spelling(spelling, what), budget)
     derived, regular = _grammars(over_text)
-    texts = [constraint.over_text(alphabet) for constraint in regular]
+    texts: list[Automaton] = []
     if alphabet is not None:
+        texts = [constraint.over_text(alphabet) for constraint in regular]
         texts += [alphabet.automaton(pattern.inlined(pattern.Name(next(iter(rules))), rules)) for rules in derived[1:]]
-    tokens = [constraint.over_tokens(size) for constraint in options.constraints if is_over_tokens(constraint)]
+    tokens = [constraint.over_tokens(size) for constraint in options.constraints if constraint.is_over_tokens]
     # Stop tokens are no part of a text.
     barred = [*options.stop_tokens, *(token for token, value in options.bias.items() if value == -np.inf)]
     tables = Tables(_regular(texts, tokens, options, alphabet, budget), limits, barred)
@@ -49,7 +49,7 @@ def compiled(options: Options, size: int, spelling: Spelling | None) -> Force | 
     return Recogniser(Rules(derived[0], alphabet), tables, alphabet, limits)
 
 
-def _grammars(constraints: list[Any]) -> tuple[list[dict[str, pattern.Pattern]], list[Any]]:
+def _grammars(constraints: list[Constraint]) -> tuple[list[dict[str, pattern.Pattern]], list[Constraint]]:
     """The rules of the grammars, one that recurs in front; and the other constraints.
 
     Two languages without a regular one among them cannot be told to have a text in common.
@@ -62,7 +62,7 @@ def _grammars(constraints: list[Any]) -> tuple[list[dict[str, pattern.Pattern]],
 
 
 def _regular(
-    texts: list[Automaton], tokens: list[Automaton], options: Options, alphabet: Alphabet | None, budget: Budget
+    texts: list[Automaton], tokens: list[Automaton], options: Options, alphabet: Alphabet | None, budget: WorkBudget
 ) -> Automaton:
     """What is regular, over tokens."""
     both = lambda one, other: one.intersect(other, budget)  # noqa: E731

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from elman.decode.constraints.constraint import Alphabet
 from elman.decode.constraints.fixpoint import Fixpoint
-from elman.decode.constraints.kinds import Alphabet
 from elman.decode.constraints.nfa import Nfa, classes_of
 from elman.decode.constraints.pattern import Pattern
 

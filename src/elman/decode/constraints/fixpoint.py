@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.budget import WorkBudget
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -21,7 +21,9 @@ class Fixpoint(Generic[Key, Value]):
         budget: of the work.
     """
 
-    def __init__(self, equation: Callable[[Key, Callable[[Key], Value]], Value], bottom: Value, budget: Budget) -> None:
+    def __init__(
+        self, equation: Callable[[Key, Callable[[Key], Value]], Value], bottom: Value, budget: WorkBudget
+    ) -> None:
         self._equation, self._bottom, self._budget = equation, bottom, budget
         self._values: dict[Key, Value] = {}
 

@@ -15,7 +15,7 @@ from elman.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Limits:
+class TextLimits:
     """What is asked of a text beside its constraints.
 
     Attributes:
@@ -31,7 +31,7 @@ class Limits:
     ends_when_accepted: bool = False
 
     @classmethod
-    def of(cls, options: Options) -> Limits:
+    def of(cls, options: Options) -> TextLimits:
         """What options say."""
         may_stop = any(options.bias.get(token, 0.0) > -np.inf for token in options.stop_tokens)
         return cls(options.min_length, options.max_length, may_stop, options.stop_when_accepted)
@@ -105,7 +105,7 @@ class Tables(Force):
 
     first = BEGIN
 
-    def __init__(self, automaton: Automaton, limits: Limits, barred: Sequence[int] = ()) -> None:
+    def __init__(self, automaton: Automaton, limits: TextLimits, barred: Sequence[int] = ()) -> None:
         whole = automaton.next
         if len(barred):
             following = whole.copy()

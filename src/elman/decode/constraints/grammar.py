@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from elman.decode.constraints import ebnf
+from elman.decode.constraints.constraint import Constraint
 from elman.decode.constraints.json_schema import Whitespace, to_ebnf
 from elman.decode.constraints.pattern import Pattern
 
 
 @dataclass(frozen=True)
-class Grammar:
+class Grammar(Constraint):
     """The text is derived from a context-free grammar in EBNF (`elman.decode.constraints.ebnf`)."""
 
     source: str

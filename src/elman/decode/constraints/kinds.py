@@ -7,64 +7,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from elman.checks import shown
 from elman.decode.constraints import automaton as automata
-from elman.decode.constraints import nfa, regex
+from elman.decode.constraints import regex
 from elman.decode.constraints.automaton import Automaton
-from elman.decode.constraints.budget import Budget
-from elman.decode.constraints.pattern import LAST, Chars, Pattern, Repeat
-from elman.decode.roles import Integers, is_token
-from elman.decode.spelling import Spelling
+from elman.decode.constraints.constraint import Alphabet, Constraint
+from elman.decode.constraints.pattern import LAST, Chars, Repeat
+from elman.decode.roles import is_token
 from elman.errors import ConfigError
 
 _EXAMPLES = 3  # of what is missing
 
 
-@dataclass(frozen=True, eq=False)
-class Alphabet:
-    """The characters, or bytes, that some token writes.
-
-    Attributes:
-        spelling: of the tokens.
-        budget: of states.
-        units: [A], sorted; symbol k is unit units[k].
-    """
-
-    spelling: Spelling
-    budget: Budget
-    units: Integers = field(init=False)
-    _symbol: dict[int, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        units = sorted({unit for units in self.spelling.units for unit in units})
-        object.__setattr__(self, "units", np.array(units, np.int64))
-        object.__setattr__(self, "_symbol", {unit: symbol for symbol, unit in enumerate(units)})
-
-    @property
-    def size(self) -> int:
-        """A."""
-        return len(self.units)
-
-    def symbols(self, text: str) -> list[int] | None:
-        """The symbols of a text; None if no tokens write it."""
-        symbols = [self._symbol.get(unit, -1) for unit in self.spelling.units_of(text)]
-        return None if -1 in symbols else symbols
-
-    def of_tokens(self) -> list[list[int]]:
-        """The symbols of each token."""
-        return [[self._symbol[unit] for unit in units] for units in self.spelling.units]
-
-    def automaton(self, pattern: Pattern) -> Automaton:
-        """The automaton of a pattern without names."""
-        return nfa.automaton(pattern, self.units, self.spelling.is_bytes, self.budget)
-
-
 @dataclass(frozen=True)
-class Regex:
+class Regex(Constraint):
     """The text matches a regular expression, as a whole."""
 
     expression: str
@@ -78,7 +38,7 @@ class Regex:
 
 
 @dataclass(frozen=True)
-class Utf8:
+class Utf8(Constraint):
     """The bytes are whole characters of UTF-8. Of characters it asks nothing."""
 
     def over_text(self, alphabet: Alphabet) -> Automaton:
@@ -87,7 +47,7 @@ class Utf8:
 
 
 @dataclass(frozen=True)
-class Lexicon:
+class Lexicon(Constraint):
     """The text is one of the words; with a separator (one character), one or more of them with it between."""
 
     words: tuple[str, ...]
@@ -130,10 +90,15 @@ def _each_written(alphabet: Alphabet, words: Sequence[str], missing: list[str]) 
 
 
 @dataclass(frozen=True)
-class Prefix:
+class Prefix(Constraint):
     """The text begins so; given as text, or as tokens."""
 
     start: str | tuple[int, ...]
+
+    @property
+    def is_over_tokens(self) -> bool:
+        """Whether it was given as tokens."""
+        return not isinstance(self.start, str)
 
     def over_text(self, alphabet: Alphabet) -> Automaton:
         """A chain."""
@@ -145,10 +110,15 @@ class Prefix:
 
 
 @dataclass(frozen=True)
-class Infix:
+class Infix(Constraint):
     """This stands somewhere in the text; given as text, or as tokens."""
 
     part: str | tuple[int, ...]
+
+    @property
+    def is_over_tokens(self) -> bool:
+        """Whether it was given as tokens."""
+        return not isinstance(self.part, str)
 
     def over_text(self, alphabet: Alphabet) -> Automaton:
         """A search for it."""
@@ -160,10 +130,15 @@ class Infix:
 
 
 @dataclass(frozen=True)
-class Allowed:
+class Allowed(Constraint):
     """Only these characters, or tokens, are used."""
 
     symbols: str | tuple[int, ...]
+
+    @property
+    def is_over_tokens(self) -> bool:
+        """Whether it was given as tokens."""
+        return not isinstance(self.symbols, str)
 
     def over_text(self, alphabet: Alphabet) -> Automaton:
         """One state. Of bytes: whole characters among these."""
@@ -178,12 +153,6 @@ class Allowed:
         allowed = np.zeros(size, bool)
         allowed[_in_range(self.symbols, size, "the allowed tokens")] = True
         return automata.only(allowed)
-
-
-def is_over_tokens(constraint: object) -> bool:
-    """Whether a constraint speaks of tokens rather than of characters."""
-    given = next((getattr(constraint, n) for n in ("start", "part", "symbols") if hasattr(constraint, n)), "")
-    return not isinstance(given, str)
 
 
 def _written(alphabet: Alphabet, text: str | Sequence[int], what: str) -> list[int]:

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from elman.decode.constraints.automaton import Automaton
-from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.budget import WorkBudget
 from elman.decode.constraints.pattern import LAST, Chars, Either, Join, Minus, Name, Pattern, Ranges, Repeat, utf8
 from elman.decode.roles import Integers
 from elman.errors import ConfigError
@@ -25,7 +25,7 @@ class Nfa:
         budget: of states.
     """
 
-    def __init__(self, is_bytes: bool, budget: Budget) -> None:
+    def __init__(self, is_bytes: bool, budget: WorkBudget) -> None:
         self.is_bytes, self.budget = is_bytes, budget
         self.free: list[list[int]] = []
         self.edges: list[list[tuple[int, int, int]]] = []  # (low, high, target)
@@ -170,7 +170,7 @@ def _sequences(ranges: Ranges) -> tuple[ByteRanges, ...]:
     return tuple(tuple(sequence) for low, high in ranges for sequence in utf8(low, high))
 
 
-def automaton(pattern: Pattern, alphabet: Integers, is_bytes: bool, budget: Budget) -> Automaton:
+def automaton(pattern: Pattern, alphabet: Integers, is_bytes: bool, budget: WorkBudget) -> Automaton:
     """The automaton of a pattern without names.
 
     Args:

@@ -121,14 +121,22 @@ def _borders(low: int, high: int) -> Iterator[int]:
 
 
 def names(pattern: Pattern) -> set[str]:
-    """The rules that a pattern refers to."""
-    if isinstance(pattern, Name):
-        return {pattern.name}
-    if isinstance(pattern, Repeat):
-        return names(pattern.part)
-    if isinstance(pattern, Minus):
-        return names(pattern.part) | names(pattern.without)
-    return set().union(*map(names, pattern.parts)) if isinstance(pattern, Join | Either) else set()
+    """The rules that a pattern refers to; a part that stands in many places is looked at once."""
+    found, seen, waiting = set[str](), set[int](), [pattern]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, Name):
+            found.add(each.name)
+        elif isinstance(each, Repeat):
+            waiting.append(each.part)
+        elif isinstance(each, Minus):
+            waiting += [each.part, each.without]
+        elif isinstance(each, Join | Either):
+            waiting += each.parts
+    return found
 
 
 def bottom_up(rules: Mapping[str, Pattern], start: str) -> list[str] | None:
@@ -164,23 +172,26 @@ def inlined(pattern: Pattern, rules: Mapping[str, Pattern]) -> Pattern:
     depths: dict[str, int] = {}
     for name in order:
         original = rules.get(name, pattern)
-        depths[name] = _depth(original, depths)
+        depths[name] = _depth(original, depths, {})
         if depths[name] > _DEEPEST:
             raise ConfigError("rules within rules are nested too deep for a difference A - B, or for two grammars")
         known[name] = _with(original, known)
     return known[start]
 
 
-def _depth(pattern: Pattern, of_rules: Mapping[str, int]) -> int:
-    """How deep parts stand within parts, rules written out."""
+def _depth(pattern: Pattern, of_rules: Mapping[str, int], known: dict[int, int]) -> int:
+    """How deep parts stand within parts, rules written out; by identity, what is known already."""
     if isinstance(pattern, Name):
         return of_rules[pattern.name]
-    if isinstance(pattern, Minus):
-        return 1 + max(_depth(pattern.part, of_rules), _depth(pattern.without, of_rules))
-    if isinstance(pattern, Repeat):
-        return 1 + _depth(pattern.part, of_rules)
-    parts = pattern.parts if isinstance(pattern, Join | Either) else ()
-    return 1 + max((_depth(part, of_rules) for part in parts), default=0)
+    if id(pattern) not in known:
+        if isinstance(pattern, Minus):
+            parts: tuple[Pattern, ...] = (pattern.part, pattern.without)
+        elif isinstance(pattern, Repeat):
+            parts = (pattern.part,)
+        else:
+            parts = pattern.parts if isinstance(pattern, Join | Either) else ()
+        known[id(pattern)] = 1 + max((_depth(part, of_rules, known) for part in parts), default=0)
+    return known[id(pattern)]
 
 
 def with_differences(rules: Mapping[str, Pattern]) -> dict[str, Pattern]:
@@ -221,7 +232,8 @@ def _with(pattern: Pattern, known: Mapping[str, Pattern]) -> Pattern:
     if isinstance(pattern, Repeat):
         return Repeat(_with(pattern.part, known), pattern.least, pattern.most)
     if isinstance(pattern, Minus):
-        return Minus(_with(pattern.part, known), _with(pattern.without, known))
+        is_settled = not names(pattern)  # and may have parts that stand in very many places
+        return pattern if is_settled else Minus(_with(pattern.part, known), _with(pattern.without, known))
     if isinstance(pattern, Join | Either):
         return type(pattern)(tuple(_with(part, known) for part in pattern.parts))
     return pattern

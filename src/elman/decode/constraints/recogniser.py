@@ -6,9 +6,9 @@ import numpy as np
 
 from elman.decode.constraints.automaton import Table
 from elman.decode.constraints.completions import WHOLE, Completions, Spot, Words
+from elman.decode.constraints.constraint import Alphabet
 from elman.decode.constraints.earley import ROOT, EarleySet, Item, Rules
-from elman.decode.constraints.force import Force, Limits, Tables
-from elman.decode.constraints.kinds import Alphabet
+from elman.decode.constraints.force import Force, Tables, TextLimits
 from elman.decode.constraints.lengths import Lengths, between, shortest
 from elman.decode.roles import Booleans, Integers
 from elman.errors import ConfigError
@@ -32,7 +32,7 @@ class Recogniser(Force):
         limits: lengths.
     """
 
-    def __init__(self, rules: Rules, tables: Tables, alphabet: Alphabet, limits: Limits) -> None:
+    def __init__(self, rules: Rules, tables: Tables, alphabet: Alphabet, limits: TextLimits) -> None:
         self._rules, self._tables, self._limits = rules, tables, limits
         self._units = [[rules.classes[symbol] for symbol in symbols] for symbols in alphabet.of_tokens()]
         self._sets: list[EarleySet] = []

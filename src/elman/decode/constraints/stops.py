@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from elman.decode.constraints.automaton import BEGIN, DEAD, Automaton
-from elman.decode.constraints.budget import Budget
+from elman.decode.constraints.budget import WorkBudget
 from elman.decode.roles import Integers
 
 # Where a text with stop strings has got to: the state of the text's automaton; how much of a stop string may have
@@ -25,7 +25,7 @@ def before(text: str, stops: Sequence[str]) -> int | None:
     return sum(min(found)) if found else None
 
 
-def with_stops(text: Automaton, stops: Sequence[Sequence[int]], longest: int, budget: Budget) -> Automaton:
+def with_stops(text: Automaton, stops: Sequence[Sequence[int]], longest: int, budget: WorkBudget) -> Automaton:
     """The automaton of texts that end before a stop string, or have none.
 
     Args:

@@ -13,7 +13,7 @@ _COLOURS = {"kept": "#1f6feb", "finished": "#1a7f37", "pruned": "#9a9a9a"}
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TreeNode:
     """A hypothesis: its parent's tokens and one more.
 
     Attributes:
@@ -41,12 +41,12 @@ class Tree:
     """
 
     spell: Callable[[int], str] = str
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[TreeNode] = field(default_factory=list)
 
     def add(self, parent: int, token: int, score: float, status: Status) -> int:
         """A hypothesis more; gives its index."""
         step = 1 if parent < 0 else self.nodes[parent].step + 1
-        self.nodes.append(Node(parent, token, score, step, status))
+        self.nodes.append(TreeNode(parent, token, score, step, status))
         return len(self.nodes) - 1
 
     def path(self, node: int) -> list[int]:
@@ -93,7 +93,7 @@ class Tree:
             parts += self._drawn(self.nodes[index], row, place)
         return "\n".join([*parts, "</svg>"])
 
-    def _drawn(self, node: Node, row: int, place: dict[int, int]) -> Iterator[str]:
+    def _drawn(self, node: TreeNode, row: int, place: dict[int, int]) -> Iterator[str]:
         x, y = _MARGIN + _COLUMN * (node.step - 1), _MARGIN + _ROW * row + _ROW // 2
         colour = _COLOURS[node.status]
         if node.parent >= 0:
@@ -103,7 +103,7 @@ class Tree:
         label = f'<text x="{x + 8}" y="{y + 4}" fill="{colour}">{escape(self._label(node))} {node.score:.2f}</text>'
         yield f"<g>{shape}{label}<title>{node.status}: {escape(self._label(node))} {node.score:.6f}</title></g>"
 
-    def _label(self, node: Node) -> str:
+    def _label(self, node: TreeNode) -> str:
         return _visible(self.spell(node.token))
 
     def _children(self) -> dict[int, list[int]]:
