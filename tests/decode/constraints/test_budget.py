@@ -125,3 +125,12 @@ def test_a_difference_of_rules_that_double_is_refused(beside: tuple[Grammar, ...
     constraints = (Grammar(f's ::= r0 - "b"\n{DOUBLING}'), *beside)
     with pytest.raises(ConfigError, match="raise max_states"):
         decode(uniform(CHARACTERS), [[0]], Options(constraints=constraints, max_states=10_000))
+
+
+def test_ways_on_are_paid_for() -> None:
+    """Over pieces that each open and close much, a rule may end in thousands of places, and each is looked at."""
+    random = np.random.default_rng(3)
+    made = ("".join(random.choice(list('abc {}[]",:01'), random.integers(2, 7))) for _ in range(2000))
+    pieces = list(dict.fromkeys((*CHARACTERS, *made)))
+    with pytest.raises(ConfigError, match="raise max_states"):
+        decode(uniform(pieces), [[0]], Options(max_length=40, constraints=(Grammar(JSON),), max_states=20_000))

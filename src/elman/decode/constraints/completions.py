@@ -23,6 +23,7 @@ from elman.decode.roles import Integers
 Spot = tuple[int, int]  # state of the regular automaton, and number of what is left of the token
 Exits = dict[Spot, int]  # where a rule can end, and with which numbers of tokens
 WHOLE = 0  # number of nothing left
+_TOGETHER = 2  # ways on that are followed for the price of one operation
 
 
 class Words:
@@ -96,7 +97,9 @@ class Completions:
         found = 0
         for state, origin in self._sets[at].kernel:
             if self._may_go_on(state, spot[1]):
-                for (after, rest), length in self._exits((state, *spot)).items():
+                exits = self._exits((state, *spot))
+                self._rules.budget.work(len(exits) // _TOGETHER)
+                for (after, rest), length in exits.items():
                     found |= self._lengths.sums(length, self._outside(origin, self._rules.rule[state], after, rest))
         found = self._lengths.of(found)
         if spot[1] == WHOLE:  # others are asked for once
@@ -127,7 +130,9 @@ class Completions:
         found = 0
         for state, origin in self._sets[number].waiting[name]:
             rule = self._rules.rule[state]
-            for exit_, length in self._exits((state, regular, rest)).items():
+            exits = self._exits((state, regular, rest))
+            self._rules.budget.work(len(exits) // _TOGETHER)
+            for exit_, length in exits.items():
                 if origin == ROOT:
                     after = self._outside(ROOT, rule, *exit_)
                 else:
@@ -140,7 +145,11 @@ class Completions:
         rules, found = self._rules, dict[Spot, int]()
 
         def behind_of(state: int, spot: Spot) -> Iterable[tuple[Spot, int]]:
-            return read((state, *spot)).items() if self._may_go_on(state, spot[1]) else ()
+            if not self._may_go_on(state, spot[1]):
+                return ()
+            exits = read((state, *spot))
+            rules.budget.work(len(exits) // _TOGETHER)
+            return exits.items()
 
         def add(spot: Spot, bits: int) -> None:
             found[spot] = self._lengths.of(found.get(spot, 0) | bits)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn
 from urllib.parse import unquote
@@ -58,6 +59,7 @@ class Writer:
         self.comma, self.colon = _COMMA_AND_COLON[whitespace]
         self.space = "ws" if whitespace == "any" else ""
         self.rules: dict[str, str] = {}
+        self.copies: Counter[str] = Counter()  # of a rule's name
         self.of_reference: dict[str, str] = {}
         self.waiting: list[tuple[str, Any, str]] = []  # a rule's name, its schema, its place
 
@@ -104,10 +106,10 @@ class Writer:
 
     def name(self, place: str) -> str:
         base = "root" + re.sub("[^A-Za-z0-9]+", "-", place).rstrip("-")
-        name, count = base, 1
+        name = base
         while name in self.rules:
-            count += 1
-            name = f"{base}-{count}"
+            self.copies[base] += 1
+            name = f"{base}-{1 + self.copies[base]}"
         self.rules[name] = ""
         return name
 
