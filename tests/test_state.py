@@ -153,6 +153,7 @@ def test_what_does_not_choose_is_refused(make, indices):
         (lambda: numpy_state().reset([0], {"h": np.zeros(9)}), ShapeError, "State: h cannot begin with array"),
         (lambda: State.from_bytes("a"), ConfigError, "data must be bytes, got 'a'"),
         (lambda: State.load(None), ConfigError, "path must be a path, got None"),
+        (lambda: State.load("\ud800"), ConfigError, r"path must be a path, got '\\ud800'"),
         (lambda: numpy_state().save(3), ConfigError, "path must be a path, got 3"),
     ],
 )

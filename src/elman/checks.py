@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from numbers import Integral, Real
 from pathlib import Path
 from threading import Lock
@@ -70,9 +71,11 @@ def a_function(name: str, value: object, expected: str) -> None:
 
 def as_path(name: str, value: object) -> Path:
     """The value as a path; ConfigError where it is none."""
-    if not isinstance(value, str | os.PathLike) or "\0" in str(value):
-        raise ConfigError(f"{name} must be a path, got {shown(value)}")
-    return Path(value)
+    if isinstance(value, str | os.PathLike):
+        with suppress(TypeError, UnicodeEncodeError):  # bytes, or what no file system can write
+            if b"\0" not in os.fsencode(path := Path(value)):
+                return path
+    raise ConfigError(f"{name} must be a path, got {shown(value)}")
 
 
 class OneAtATime:

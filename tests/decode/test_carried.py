@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from elman.decode import Carried, Decoding, Grammar, Infix, Options, Reason, Regex, decode
-from elman.errors import ConfigError, ShapeError
+from elman.errors import ConfigError, ElmanError, ShapeError
 from tests.decode.small import markov, model
 
 RULES: dict[str, dict[str, Any]] = {
@@ -94,3 +94,10 @@ def test_what_is_forbidden_from_now_on_may_stand_in_what_was_written(constraint:
     later = Options(max_length=3, constraints=(constraint,), bias={0: -np.inf, 1: -np.inf})
     (result,) = decode(markov(4, 3, sharp=2.0), [carried], later)
     assert (result.best.text, result.best.reason) == ("ccc", Reason.CONSTRAINT)
+
+
+@pytest.mark.parametrize("wrong", [{"last": "a"}, {"last": -1}, {"draws": None}, {"text": 5}, {"prompt": [[1]]}])
+def test_what_is_carried_is_of_its_kind(wrong: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"state": None, "last": 0, "prompt": [0], "text": []}
+    with pytest.raises(ElmanError, match=r"carried: (last|draws) must be a whole number|tokens must be whole numbers"):
+        Carried(**(given | wrong))

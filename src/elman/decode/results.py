@@ -10,9 +10,13 @@ from typing import Any, overload
 
 import numpy as np
 
+from elman.arrays import as_tokens
+from elman.checks import whole
 from elman.decode.roles import Floats, Integers
 from elman.decode.search.live import Live
 from elman.decode.search.tree import Tree
+
+_MOST = (1 << 63) - 1
 
 
 class Reason(Enum):
@@ -40,6 +44,9 @@ class Carried:
         rules: the constraints, stop strings and stop tokens that the text from `since` on follows. A search with the
             same ones goes on with them; for another, its constraints begin anew.
         since: tokens of the text before that.
+
+    Raises:
+        ConfigError, DtypeError: numbers or tokens of another kind.
     """
 
     state: Any
@@ -50,6 +57,12 @@ class Carried:
     stream: int = 0
     rules: tuple[Any, ...] = ()
     since: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("last", "draws", "stream", "since"):
+            object.__setattr__(self, name, whole(f"carried: {name}", getattr(self, name), 0, _MOST))
+        for name in ("prompt", "text"):
+            object.__setattr__(self, name, as_tokens(getattr(self, name)))
 
 
 GOES_ON, STOP_TOKEN, STOP_STRING, CONSTRAINT, LENGTH, DEAD_END, CANCELLED = range(7)  # in arrays; in order as above
