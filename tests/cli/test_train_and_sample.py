@@ -95,7 +95,7 @@ REFUSED = [
     (("train", "text", "verse.txt", "--cell", "lstn"), 1, "unknown cell 'lstn'; built in: elman, "),
     (("train", "text", "verse.txt", "--cell", "leaky_elman"), 1, "takes the inputs x, dt"),
     (("train", "text", "verse.txt", "--cell", "no.py:mine"), 1, "there is no file no.py"),
-    (("train", "text", "verse.txt", "--hidden", "0"), 1, "--hidden must be at least 1, got 0"),
+    (("train", "text", "verse.txt", "--hidden", "0"), 1, "--hidden must be at least 1 and below 536,870,912, got 0"),
     (("train", "text", "verse.txt", "--hidden", "many"), 2, "--hidden many: expected a whole number"),
     (("train", "text", "verse.txt", "--hiden", "9"), 2, "--hidden"),
     (("train", "text", "verse.txt", "--run", "full"), 1, "full is not empty"),

@@ -75,7 +75,7 @@ class TestExtraState:
         assert weights["_extra_state"].device.type == "cpu"
         layer = Recurrent("gru", D, H)
         weights = layer.state_dict()
-        assert sum(value.numel() for value in weights.values()) == 3 * H * (D + H + 1) + H + 33 + len("gru")
+        assert sum(value.numel() for value in weights.values()) == 3 * H * (D + H + 1) + H + 1 + 8 * (33 + len("gru"))
         assert not list(layer.buffers())  # opacus refuses layers that have some
         copies = {name: value.cpu() for name, value in weights.items()}
         target = Recurrent("gru", D, H)
@@ -83,12 +83,16 @@ class TestExtraState:
         assert all(torch.equal(value, weights[name]) for name, value in target.state_dict().items())
 
     def test_it_survives_casts_and_averages_of_weights(self) -> None:
+        torch.manual_seed(0)
         one, two = Recurrent("gru", D, H).state_dict(), Recurrent("gru", D, H).state_dict()
         target = Recurrent("gru", D, H)
         for changed in (
             {name: (one[name] + two[name]) / 2 for name in one},
             {name: sum(0.1 * value for value in [one[name]] * 3 + [two[name]] * 7) for name in one},
             {name: value.bfloat16() for name, value in one.items()},
+            {name: value.to(torch.float8_e4m3fn) for name, value in one.items()},
+            {name: 0.3 * value for name, value in one.items()},
+            {name: value + 0.1 * torch.randn_like(value) for name, value in one.items()},
         ):
             target.load_state_dict(changed)
         with pytest.raises(EquationError):
@@ -112,15 +116,11 @@ class TestExtraState:
             value.lerp_(two[name], 0.3)
         Recurrent("gru", D, H).load_state_dict(one)
 
-    def test_whole_numbers_of_earlier_versions_are_read(self) -> None:
-        weights = Recurrent("gru", D, H).state_dict()
-        Recurrent("gru", D, H).load_state_dict({**weights, "_extra_state": weights["_extra_state"].long()})
-
     @pytest.mark.parametrize(
         "extra",
         [
-            None, "gru", {}, torch.tensor(1), torch.zeros(1), torch.full((40,), 300), torch.full((40,), math.nan),
-            torch.full((40,), math.inf), torch.zeros(40, dtype=torch.complex64),
+            None, "gru", {}, torch.tensor(1), torch.zeros(1), torch.full((300,), 300),
+            torch.full((300,), math.nan), torch.full((300,), math.inf), torch.zeros(300, dtype=torch.complex64),
         ],
     )  # fmt: skip
     def test_an_extra_state_of_something_else_is_refused(self, extra: Any) -> None:

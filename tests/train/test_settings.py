@@ -42,7 +42,7 @@ def test_a_damaged_config_is_refused(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden": 0}, "`hidden` must be at least 1, got 0"),
+        ({"hidden": 0}, "`hidden` must be at least 1 and below 536,870,912, got 0"),
         (
             {"source": "caf\udce9.txt"},
             "`source` 'caf.udce9.txt': a name in UTF-8 expected; rename it, or make a link to",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,12 +18,14 @@ _BYTES = 32
 
 
 def fingerprint(graph: Graph) -> Tensor:
-    """The version of this form, the 32 bytes of the graph's hash, then its cell's name in UTF-8: float32, each 0 … 255.
+    """A one, then bits: of the version of this form, of the graph's hash, and of its cell's name in UTF-8 (float32).
 
-    Such numbers are still what they were after a cast, an average or a moving average, in place or not, of weights.
+    Bits are told by their share of the largest, so that they are still what they were after a cast, an average, a
+    moving average or a scaling of all weights, in place or not.
     """
-    values = [_VERSION, *bytes.fromhex(graph.hash), *graph.name.encode()]
-    return torch.tensor(values, dtype=torch.float32, device="cpu")
+    data = bytes([_VERSION, *bytes.fromhex(graph.hash), *graph.name.encode()])
+    bits = [value >> place & 1 for value in data for place in range(8)]
+    return torch.tensor([1, *bits], dtype=torch.float32, device="cpu")
 
 
 def check_fingerprint(state: Any, graph: Graph) -> None:
@@ -39,11 +42,13 @@ def _read(state: Any) -> tuple[str | None, str | None]:
     """The cell's name and the hash; None for what is not there."""
     if isinstance(state, Mapping):
         return state.get("cell"), state.get("graph")
-    if not isinstance(state, Tensor) or state.dim() != 1 or len(state) <= _BYTES:
+    if not isinstance(state, Tensor) or state.dim() != 1 or len(state) <= 8 * _BYTES or state.is_complex():
         return None, None
-    if state.is_complex() or not bool(state.isfinite().all()):
+    one, *values = state.tolist()
+    if not 0 < one < math.inf or any(math.isnan(value) for value in values):
         return None, None
-    version, *values = [round(value) for value in state.tolist()]
-    if version != _VERSION or not all(0 <= value <= 255 for value in values):
+    bits = [value > one / 2 for value in values]
+    data = bytes(sum(bit << place for place, bit in enumerate(bits[i : i + 8])) for i in range(0, len(bits), 8))
+    if data[0] != _VERSION:
         return None, None
-    return bytes(values[_BYTES:]).decode(errors="replace"), bytes(values[:_BYTES]).hex()
+    return data[1 + _BYTES :].decode(errors="replace"), data[1 : 1 + _BYTES].hex()

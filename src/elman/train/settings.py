@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
+from elman.cells.sizes import LARGEST
 from elman.errors import ConfigError
 
 DEFAULT_MINUTES = 5.0
@@ -16,6 +17,7 @@ _INFINITE = float("inf")
 
 Range = tuple[str, float, float]  # in words, the lowest and the highest
 POSITIVE_COUNT: Range = ("at least 1", 1, _INFINITE)
+LAYER_SIZE: Range = (f"at least 1 and below {LARGEST:,}", 1, LARGEST - 1)
 SHARE: Range = ("from 0 to less than 1", 0, 1 - 1e-9)
 POSITIVE: Range = ("above 0 and finite", 1e-300, _MOST)
 
@@ -83,7 +85,7 @@ class NetworkSettings(Part, kw_only=True, frozen=True):
         dropout: share of the values between layers and before the head that is zeroed in training.
     """
 
-    ranges = {"hidden": POSITIVE_COUNT, "layers": POSITIVE_COUNT, "dropout": SHARE}
+    ranges = {"hidden": LAYER_SIZE, "layers": POSITIVE_COUNT, "dropout": SHARE}
     cell: str = "lstm"
     hidden: int = 256
     layers: int = 1
