@@ -14,8 +14,8 @@ import pytest
 
 from elman.cli.arguments import all_options
 from elman.cli.dashes import named, with_dashes
+from elman.runtime.room import total_memory
 from elman.train.folder import RunFolder
-from elman.train.memory import total_memory
 from tests.cli.conftest import SMALL, Program
 
 
@@ -89,7 +89,7 @@ def test_sizes_of_a_cell(elman: Program, verse: Path) -> None:
 
 def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr("elman.train.memory._LIMIT", limit)
+    monkeypatch.setattr("elman.runtime.room._LIMITS", ((limit, tmp_path / "used"),))
     whole = total_memory()
     assert whole is not None
     limit.write_text("max\n")

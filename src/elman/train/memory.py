@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 from elman.errors import ConfigError
 from elman.formats.heads import HeadSpec
 from elman.models import Stack, parameter_count
+from elman.runtime.room import total_memory
 
 _NUMBER = 4  # bytes of a float32
 _COPIES = 4  # of each weight: itself, its gradient, and the optimiser's two moments
-_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 
 
 def check_memory(input_size: int, stack: Stack, head: HeadSpec, rows: int) -> None:
@@ -27,18 +23,8 @@ def check_memory(input_size: int, stack: Stack, head: HeadSpec, rows: int) -> No
     outputs = rows * stack.hidden_size * stack.num_layers
     needed = _NUMBER * (_COPIES * parameter_count(input_size, stack, head) + outputs)
     there = total_memory()
-    if there is not None and needed > there:
+    if needed > there:
         raise ConfigError(
             f"`hidden` {stack.hidden_size} in `layers` {stack.num_layers}: training takes at least "
             f"{needed / 2**30:,.1f} GiB of memory, this machine has {there / 2**30:,.1f}"
         )
-
-
-def total_memory() -> int | None:
-    """Bytes of memory that this process can ever have; None where the system does not say."""
-    found: list[int] = []
-    with suppress(AttributeError, ValueError, OSError):
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    with suppress(OSError, ValueError):  # "max" is no number
-        found.append(int(_LIMIT.read_text()))
-    return min(found, default=None)
