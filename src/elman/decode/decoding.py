@@ -18,7 +18,6 @@ from elman.decode.search.prepare import Prompt, prepare
 from elman.decode.spelling import Spelling
 from elman.errors import ConfigError
 
-Searcher = Drawing | Beam | Exact
 _SEARCHERS: dict[str, type[Drawing] | type[Beam] | type[Exact]] = {
     "greedy": Drawing,
     "sample": Drawing,

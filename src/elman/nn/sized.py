@@ -32,7 +32,7 @@ class SizedCell:
 
     Attributes:
         graph, sizes: the cell, and the number behind each letter.
-        key: names the sized in a compiled graph, see `sized_cell`.
+        key: names this value in a compiled graph, see `sized_cell`.
         recurrence: the cell's programs.
         places: where each parameter lies.
         slots: tensors before the derived ones.

@@ -87,7 +87,7 @@ _shared = threading.local()
 
 @contextmanager
 def packed_once() -> Iterator[None]:
-    """Calls of one sized inside the block have the same weights, in memory that the kernels can read as it is."""
+    """Calls of one sized cell inside the block have the same weights, in memory that the kernels can read as it is."""
     _shared.panels = {}
     try:
         yield
